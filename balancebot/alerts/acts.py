@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import Decision, DecisionWriter
 from balancebot.domain import alert as life
-from balancebot.domain.alert import Alert, Transition
+from balancebot.domain.alert import Alert, AlertKind, Transition, is_told_by_spike
 from balancebot.domain.audit import Act, Actor
 from balancebot.domain.escalation import escalate
 from balancebot.domain.message import AlertMessage, SilenceMessage
@@ -22,6 +22,7 @@ from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import clean_text
 from balancebot.domain.silence import LONGEST_SILENCE, MANY_WALLETS, Silence, silenced_until
+from balancebot.domain.verdict import Severity
 from balancebot.ports import Clock
 from balancebot.store import alerts, audit, outbox, silences, types, wallets
 from balancebot.store.database import Database
@@ -222,9 +223,19 @@ class OperateAlerts:
     def _timed(self, conn: Connection, now: datetime) -> list["_Moved"]:
         """Return the transitions of open alerts by the passing of time."""
         in_force = silences.active(conn, now)
-        quiet_below = self.writer.quiet_below(now)
         moved: list[_Moved] = []
-        for last in alerts.all_open(conn):
+        still_open = alerts.all_open(conn)
+        spikes = {
+            last.alert.subject.balance: last.alert
+            for last in still_open
+            if last.alert.subject.kind is AlertKind.BURN_SPIKE
+        }
+        for last in still_open:
+            spike = spikes.get(last.alert.subject.balance)
+            is_covered = last.alert is not spike and is_told_by_spike(
+                last.alert.severity, last.measurement.crossed, spike
+            )
+            quiet_below = Severity.DEPLETED if is_covered else self.writer.quiet_below(now)
             silenced = silenced_until(in_force, last.alert, now) is not None
             transition = life.pass_time(
                 last.alert,

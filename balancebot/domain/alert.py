@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Limits
-from balancebot.domain.verdict import Severity, Verdict
+from balancebot.domain.verdict import Crossed, Severity, Verdict
 
 
 class AlertKind(StrEnum):
@@ -51,6 +51,8 @@ class Cause(StrEnum):
     """A `stale` alert: the API answers again, but rejects the credentials, which has its own alert."""
     USE_NORMAL = "use_normal"
     """A usage spike has ended."""
+    WRONG_READING = "wrong_reading"
+    """The reading that opened it was wrong: the next one took it back."""
     LOW_BALANCE_INSTEAD = "low_balance_instead"
     """A usage spike whose balance became critical: the low-balance alert covers it."""
 
@@ -361,6 +363,20 @@ def top_up(alert: Alert, messages: int, *, silenced: bool, quiet_below: Severity
     if alert.peak is None or is_muted(alert, silenced=silenced, quiet_below=quiet_below):
         return Transition(alert=alert)
     return Transition(alert=alert, reason=Reason.TOPPED_UP, edit=True, arrived=messages)
+
+
+def is_told_by_spike(severity: Severity, crossed: Crossed | None, spike: Alert | None) -> bool:
+    """Tell whether an open usage spike covers a low balance: its message says how long the balance lasts at that rate.
+
+    Then a runway limit needs no message of its own until the spike ends. A limit in messages, or an empty balance, does.
+    """
+    return (
+        spike is not None
+        and spike.peak is not None
+        and severity < Severity.DEPLETED
+        and crossed is not None
+        and crossed.is_by_days
+    )
 
 
 def mute(alert: Alert) -> Alert:

@@ -61,6 +61,11 @@ class Crossed:
     value: float | None
     scope: str = ""
 
+    @property
+    def is_by_days(self) -> bool:
+        """Whether it is a runway limit."""
+        return self.column is not None and self.column not in COUNTS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

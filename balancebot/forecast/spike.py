@@ -23,6 +23,8 @@ Bools = NDArray[np.bool_]
 
 SPIKING = 4
 """The points of a spike: two readings far above the bar, or four above it."""
+_MOST = 2 * SPIKING
+"""While a spike continues, points are added up to this many: two usual readings in it don't end it."""
 SUSPICIOUS = 2
 """From this many points on, usage isn't considered usual."""
 REMEMBERED_DAYS = 90
@@ -53,6 +55,8 @@ _ALWAYS_FAR = 3.4
 """... or ten times the expected usage, however high the bar is, ..."""
 _FEW_ALERTS = 3.0
 """... until more alerts than this are remembered: each one beyond raises the ten times, too."""
+_STILL_HIGH = 2.5
+"""During a spike, usage above this multiple of the expected doesn't count as usual, however few messages these are."""
 _NEAR = 0.75
 """Between this part of the bar and the bar, a reading adds no points; below, usage is usual."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
@@ -122,6 +126,8 @@ def judge_spikes(
         judged &= ~planned
     far = far_above(bar, until - since, 0.0 if alerts is None else alerts, bursty=may_burst)
     points = np.where(judged, points_of(score, bar, far), 0)
+    if notified is not None:
+        points = np.where(notified & (points < 0) & (use > _STILL_HIGH * expected), 0, points)
     if left is not None:
         is_new = (models["version"] > 0) & ((models["used"][:, -1] <= 0) | (models["seen"] < _MIN_SEEN))
         slow = left * (until - since) > _NEW_SECONDS * use
@@ -156,7 +162,7 @@ def gather(before: int, points: int, *, drained: bool = False) -> int:
 
     E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). `drained` alone is a spike.
     """
-    return SPIKING if drained else min(max(before + points, 0), SPIKING)
+    return max(before, SPIKING) if drained else min(max(before + points, 0), _MOST)
 
 
 def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int], models: Models) -> dict[int, list[int]]:

@@ -8,7 +8,7 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -61,6 +61,8 @@ class BookedUsage:
     """Whether it is an app whose pool was read too: quota moved back would show there."""
     top_ups: tuple[tuple[TopUp, bool], ...] = ()
     """The top-ups since then, and whether each was on order."""
+    taken_back: Mapping[BalanceKey, datetime] = field(default_factory=dict)
+    """The balances whose booked reading was wrong, and when it was read."""
 
     def pace(self) -> Iterator[tuple[BalanceKey, float]]:
         """Yield the messages used per hour since the previous booking."""
@@ -184,6 +186,9 @@ def _book(
             top_ups=tuple(
                 (top_up, bool(matches)) for top_up, matches in topped_up if top_up.wallet == row.name
             ),
+            taken_back={
+                reading.balance: reading.read_at for reading, _ in wrong if reading.balance.wallet == row.name
+            },
         )
         for row in fresh
     ]

@@ -5,14 +5,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
-from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause, is_told_by_spike
 from balancebot.domain.balance import (
     Absent,
     BalanceKey,
@@ -68,6 +68,8 @@ class JudgeBalances:
     book: ThresholdBook
     margin: float
     now: datetime
+    taken_back: Mapping[BalanceKey, datetime] = field(default_factory=dict)
+    """The balances whose reading before was wrong, and when that was read."""
 
     def judge(
         self,
@@ -108,10 +110,9 @@ class JudgeBalances:
     ) -> None:
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
         alert = alerts.of(subject)
-        if reading is Absent.UNALLOCATED:
-            spike_alert = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
-            if spike_alert is not None:
-                alerts.close(spike_alert, Cause.UNALLOCATED)
+        spike_alert = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
+        if reading is Absent.UNALLOCATED and spike_alert is not None:
+            alerts.close(spike_alert, Cause.UNALLOCATED)
         if alert is None and reading is Absent.UNALLOCATED:
             return  # a shortcut: half of all balances are unallocated
         effective = self.book.effective(snapshot.wallet, category)
@@ -133,6 +134,8 @@ class JudgeBalances:
                 cause = Cause.UNALLOCATED
             elif not judged(alert.limits).recovered:
                 cause = Cause.LIMIT_CHANGED
+            elif was_wrong(alert, self.taken_back.get(BalanceKey(snapshot.wallet, category))):
+                cause = Cause.WRONG_READING
         alerts.advance(
             subject,
             verdict,
@@ -141,6 +144,8 @@ class JudgeBalances:
             ),
             limits=effective.limits,
             cause=cause,
+            told_by_spike=is_told_by_spike(verdict.severity, verdict.crossed, spike_alert)
+            or (spike is not None and _is_warning_by_days(verdict)),
         )
 
     def _measurement(
@@ -252,6 +257,17 @@ def measured(reading: Reading, estimate: Estimate, *, observed_at: datetime, now
         not_counted=estimate.not_counted,
         not_counted_at=estimate.not_counted_at,
     )
+
+
+def was_wrong(alert: Alert, read_at: datetime | None) -> bool:
+    """Tell whether an alert opened by the wrong reading of `read_at`; None = no reading was wrong."""
+    return read_at is not None and alert.opened_at >= read_at
+
+
+def _is_warning_by_days(verdict: Verdict) -> bool:
+    """Whether only the warning limit in days is crossed: then a spike at this reading opens its own, critical alert."""
+    crossed = verdict.crossed
+    return verdict.severity is Severity.WARNING and crossed is not None and crossed.is_by_days
 
 
 def _with_scope(crossed: Crossed | None, effective: Effective) -> Crossed | None:

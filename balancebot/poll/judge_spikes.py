@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import OpenAlerts
-from balancebot.domain.alert import AlertKind, AlertSubject, Cause
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
 from balancebot.domain.holidays import Zone
 from balancebot.domain.message import Measurement, SpikeMeasurement
@@ -17,7 +17,7 @@ from balancebot.domain.verdict import FINE, Severity, Verdict
 from balancebot.estimates.known_usage import KnownUsage, open_use
 from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
-from balancebot.poll.judge import PollContext, measured
+from balancebot.poll.judge import PollContext, measured, was_wrong
 from balancebot.store import alerts, estimates
 from balancebot.store.estimates import UsageEvidence
 
@@ -53,7 +53,7 @@ def spike_evidence(
 ) -> Mapping[BalanceKey, SpikeEvidence]:
     """Compare the usage of intervals with what is likely at that time; balances without a model are left out.
 
-    `alerts` is the memory of earlier spike alerts of each balance. Planned sends add no evidence.
+    `alerts` is the memory of earlier spike alerts of each balance. Planned and recurring sends add no evidence.
     """
     modelled = [
         interval for interval in intervals if (interval.wallet_id, interval.balance.category) in known.models
@@ -62,6 +62,7 @@ def spike_evidence(
         return {}
     import numpy as np  # lazy: numpy
 
+    from balancebot.forecast.forecast import is_expected  # lazy: numpy
     from balancebot.forecast.model import decode_models  # lazy: numpy
     from balancebot.forecast.spike import (  # lazy: numpy
         have_stopped,
@@ -84,12 +85,10 @@ def spike_evidence(
         bursty=np.array([interval.balance.category is Category.MARKET for interval in modelled]),
         planned=np.array(
             [
-                is_planned(
-                    known.announced.get(interval.balance, ()),
-                    interval.since.timestamp(),
-                    interval.until.timestamp(),
-                )
-                for interval in modelled
+                is_planned(known.announced.get(interval.balance, ()), *span)
+                or is_expected(model, interval.use, *span, zone)
+                for interval, model in zip(modelled, models, strict=True)
+                for span in [(interval.since.timestamp(), interval.until.timestamp())]
             ]
         ),
         left=np.array([interval.left for interval in modelled], dtype=np.float64),
@@ -218,14 +217,16 @@ class JudgeSpikes:
                     until=balance.until,
                     use=balance.used,
                     left=balance.left,
-                    notified=balance.evidence.is_spiking
-                    and any(now - at < _A_DAY for at in opened.get(balance.key, ())),
+                    notified=any(
+                        now - at < _A_DAY and (is_open or balance.evidence.is_spiking)
+                        for at, is_open in opened.get(balance.key, ())
+                    ),
                 )
                 for balance in candidates
             ],
             zone=self.zone,
             alerts={
-                key: remembered((now - at) / timedelta(days=1) for at in instants)
+                key: remembered((now - at) / timedelta(days=1) for at, _ in instants)
                 for key, instants in opened.items()
             },
         )
@@ -239,6 +240,8 @@ class JudgeSpikes:
             if balance.booked.is_certain and not balance.was_empty:
                 drained = evidence.drained and balance.booked.is_surely_use
                 points = gather(points, evidence.points, drained=drained)
+            if balance.key in balance.booked.taken_back:
+                points = 0  # what looked like usage was a wrong reading
             stopped = evidence.stopped and not balance.rose
             if (points, stopped) != (balance.evidence.spike_points, balance.evidence.stopped):
                 changed.append((balance.booked.row.id, balance.key.category, points, stopped))
@@ -253,29 +256,34 @@ class JudgeSpikes:
         """Advance the `burn_spike` of each balance.
 
         If the `low_balance` alert of a balance is or was critical or worse, it covers the spike: no spike alert is opened,
-        and an open one is closed without a message.
+        and an open one is closed without a message. Vice versa, a spike that was told covers a low balance that wasn't.
         """
         for verdict in verdicts:
             key = verdict.key
             subject = AlertSubject(kind=AlertKind.BURN_SPIKE, wallet=key.wallet, category=key.category)
             spike = open_alerts.of(subject)
-            if _is_critical(open_alerts, key):
+            if _is_covered(open_alerts, key, spike):
                 if spike is not None:
                     open_alerts.close(spike, Cause.LOW_BALANCE_INSTEAD, silently=True)
             elif verdict.is_spike and (spike is not None or verdict.spike is not None):
                 open_alerts.advance(subject, _SPIKE, partial(_measurement, conn, verdict, now))
             elif spike is not None and verdict.reading != 0:
+                is_wrong = was_wrong(spike, verdict.of.booked.taken_back.get(key))
                 open_alerts.advance(
                     subject,
                     FINE,
                     partial(_measurement, conn, verdict, now),
-                    cause=Cause.USE_NORMAL,
+                    cause=Cause.WRONG_READING if is_wrong else Cause.USE_NORMAL,
                 )
 
 
-def _is_critical(open_alerts: OpenAlerts, key: BalanceKey) -> bool:
+def _is_covered(open_alerts: OpenAlerts, key: BalanceKey, spike: Alert | None) -> bool:
     low = open_alerts.of(AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category))
-    return low is not None and max(low.severity, low.peak or low.severity) >= Severity.CRITICAL
+    if low is None:
+        return False
+    is_told = spike is not None and spike.peak is not None
+    present = low.severity if not is_told or low.severity is Severity.DEPLETED else Severity.OK
+    return max(present, low.peak or Severity.OK) >= Severity.CRITICAL
 
 
 def _balances(booked: Sequence[BookedUsage], context: PollContext) -> list[_Balance]:

@@ -131,7 +131,12 @@ class RecordReadings:
             estimates = self.estimator.estimate(replace(context.usage, pace=pace), read, now=now)
             ever_positive = store_estimates(conn, read, estimates, context.evidence, now=now)
             readings.append_snapshots(conn, [_stored(wallet_id, snapshot) for wallet_id, snapshot in read])
-            judging = JudgeBalances(book=context.book, margin=self.margin, now=now)
+            judging = JudgeBalances(
+                book=context.book,
+                margin=self.margin,
+                now=now,
+                taken_back={key: at for usage in booked for key, at in usage.taken_back.items()},
+            )
             readings.record_good(
                 conn,
                 [self._good(rows[snapshot.wallet], snapshot, estimates, pace, context) for snapshot in good],

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    exists,
     func,
     insert,
     not_,
@@ -214,16 +215,18 @@ def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
     return [(AlertKind(kind), Severity[severity.upper()], int(number)) for kind, severity, number in rows]
 
 
-def openings(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[BalanceKey, list[datetime]]:
-    """Return the opening times of alerts of a kind since an instant, by balance."""
+def openings(
+    conn: Connection, kind: AlertKind, *, since: datetime
+) -> dict[BalanceKey, list[tuple[datetime, bool]]]:
+    """Return when alerts of a kind opened since an instant, and whether they are still open, by balance."""
     rows = conn.execute(
-        select(alerts.c.wallet, alerts.c.category, alerts.c.opened_at).where(
+        select(alerts.c.wallet, alerts.c.category, alerts.c.opened_at, _IS_OPEN).where(
             alerts.c.kind == kind.value, alerts.c.opened_at >= since, alerts.c.category != ""
         )
     )
-    opened: dict[BalanceKey, list[datetime]] = defaultdict(list)
-    for wallet, category, at in rows:
-        opened[BalanceKey(WalletName(wallet), Category(category))].append(at)
+    opened: dict[BalanceKey, list[tuple[datetime, bool]]] = defaultdict(list)
+    for wallet, category, at, is_open in rows:
+        opened[BalanceKey(WalletName(wallet), Category(category))].append((at, bool(is_open)))
     return opened
 
 
@@ -335,12 +338,23 @@ def muted_counts(conn: Connection) -> MutedCounts:
     """Count the open alerts that are muted now, by cause."""
     c = alerts.c
     is_open = c.closed_at.is_(None)
+    spikes = alerts.alias("spikes")
+    told_by_spike = and_(
+        c.kind == AlertKind.LOW_BALANCE.value,
+        exists().where(
+            spikes.c.closed_at.is_(None),
+            spikes.c.kind == AlertKind.BURN_SPIKE.value,
+            spikes.c.wallet == c.wallet,
+            spikes.c.category == c.category,
+            spikes.c.peak.is_not(None),
+        ),
+    )
     alone = conn.execute(
         select(
             func.count().filter(_IS_SILENCED).label("silenced"),
             func.count(c.acknowledged_at).label("acknowledged"),
             func.count()
-            .filter(and_(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK)))
+            .filter(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), ~told_by_spike)
             .label("waiting"),
             func.count().filter(c.flaps >= FLAPS).label("flapping"),
             func.coalesce(func.sum(c.relapses), 0).label("relapses"),

@@ -107,7 +107,18 @@ def gathered(*readings: int) -> list[int]:
 
 
 def test_two_readings_far_above_the_bar_are_a_spike_and_two_usual_ones_its_end() -> None:
-    assert [2, SPIKING, SPIKING, 2, 0] == gathered(2, 2, 2, -2, -2)
+    assert [2, SPIKING, 2, 0] == gathered(2, 2, -2, -2)
+
+
+def test_a_longer_spike_takes_up_to_four_usual_readings_to_end() -> None:
+    assert [2, SPIKING, 6, 8, 8, 6, 4, 2, 0] == gathered(2, 2, 2, 2, 2, -2, -2, -2, -2)
+
+
+def test_during_a_spike_a_few_messages_too_many_are_not_usual() -> None:
+    quiet = model(0.5)
+    usual, high = 0.0, 2.0
+    assert [-2, 0] == [int(judge(quiet, use, notified=np.array([True])).points[0]) for use in (usual, high)]
+    assert -2 == judge(quiet, high).points[0]
 
 
 def test_four_readings_above_the_bar_are_a_spike_whatever_says_nothing_in_between() -> None:
@@ -129,7 +140,7 @@ def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
     assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
     assert not judge(model(0.2), 90.0).drained[0]
     assert not judge(model(), a_day * 5, bursty=np.array([True])).drained[0]
-    assert SPIKING == gather(0, 2, drained=True)
+    assert [SPIKING, 8] == [gather(before, 2, drained=True) for before in (0, 8)]
 
 
 def test_a_plan_covers_its_time_and_the_hour_after() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.alert import AlertKind
+from balancebot.domain.alert import AlertKind, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice
@@ -203,6 +203,78 @@ def test_a_spike_that_is_open_when_its_balance_turns_critical_says_no_more(datab
     assert [SPIKE, SPIKE, "reminder critical acme/shop:industry"] == spikes(traffic)
     with traffic.world.database.read() as conn:
         assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
+
+
+def lives(traffic: Traffic, hours: int, an_hour: int, *, pool: Readings | None = None) -> None:
+    for _ in range(hours):
+        traffic.passes(1, an_hour, pool=pool)
+        traffic.world.app.operate_alerts.tick()
+
+
+def test_a_drain_is_told_by_its_spike_and_when_nothing_is_left(database):
+    traffic = traffic_of(World(database), left=60_000)
+    traffic.world.limit(category="industry", warning_days=7, critical_days=3)
+    lives(traffic, 13, 4000)
+    drained = spikes(traffic)
+    lives(traffic, 1, 8000)
+
+    assert [SPIKE] == drained
+    assert [SPIKE, "opened depleted acme/shop:industry"] == spikes(traffic)
+    with traffic.world.database.read() as conn:
+        assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
+
+
+def test_what_a_mailing_leaves_too_low_is_told_after_its_spike(database):
+    traffic = traffic_of(World(database), left=24_000)
+    traffic.world.configure(POOL, SHOP)
+    traffic.world.limit(SHOP, "industry", warning_days=6, critical_days=-1)
+    pool = industry(0)
+    lives(traffic, 1, 100, pool=pool)
+    lives(traffic, 1, 9000, pool=pool)
+    at_once = spikes(traffic)
+    lives(traffic, 4, 100, pool=pool)
+
+    assert [SPIKE] == at_once
+    assert {SPIKE, "recovered ok acme/shop:industry", "opened warning acme/shop:industry"} == set(
+        spikes(traffic)
+    )
+    assert 3 == len(spikes(traffic))
+
+
+def test_a_limit_in_messages_is_told_during_a_spike(database):
+    traffic = traffic_of(World(database), left=50_000)
+    traffic.world.limit(category="industry", warning_below=40_000)
+    lives(traffic, 3, 4000)
+
+    assert [SPIKE, "opened warning acme/shop:industry"] == spikes(traffic)
+
+
+def test_an_alert_by_a_wrong_reading_is_closed_and_says_so(database):
+    traffic = traffic_of(World(database), left=50_000)
+    traffic.world.configure(POOL, SHOP)
+    traffic.world.limit(SHOP, "industry", critical_below=10_000)
+    for left in (49_990, 5_000, 49_980):
+        traffic.world.clock.pass_by(minutes=5)
+        traffic.world.shows(industry(left))
+        traffic.world.shows(industry(0), wallet=POOL)
+        traffic.world.poll()
+
+    assert ["opened critical acme/shop:industry", "closed ok acme/shop:industry"] == spikes(traffic)
+    assert [Cause.WRONG_READING] == [
+        message.alert.closed_because for message in traffic.world.messages() if not message.is_open
+    ]
+
+
+def test_a_spike_that_a_wrong_reading_looked_like_is_closed_and_says_so(database):
+    traffic = traffic_of(World(database), left=50_000)
+    traffic.world.configure(POOL, SHOP)
+    for left in (49_990, 5_000, 49_980):
+        traffic.world.clock.pass_by(minutes=5)
+        traffic.world.shows(industry(left))
+        traffic.world.shows(industry(0), wallet=POOL)
+        traffic.world.poll()
+
+    assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)
 
 
 def test_at_zero_it_is_still_said_that_the_sending_must_be_stopped(database):
