@@ -53,12 +53,7 @@ class ContextReader:
         known = {key for key in keys if key.wallet in rows}
         histories = recent_history(conn, [(rows[key.wallet].id, key.category) for key in known], now)
         advice = self.advise(conn, list(rows.values()), now=now, only=known) if known else {}
-        planned = _planned(conn, now) if known else {}
-        expected = self.estimator.expected_sends(
-            conn,
-            [(row.id, snapshot) for row in rows.values() if (snapshot := row.snapshot) is not None],
-            until=now + ORDER_FOR,
-        )
+        planned = self.planned(conn, list(rows.values()), now=now)
 
         def context_of(alert: Alert, reading: Reading) -> MessageContext:
             key = alert.subject.balance
@@ -69,11 +64,25 @@ class ContextReader:
             return MessageContext(
                 recent=up_to_now(histories[rows[key.wallet].id, key.category], reading),
                 advice=advice.get(key),
-                planned=planned.get(key, ()) + expected.get(key, ()),
+                planned=planned.get(key, ()),
                 note=book.effective(*key).note,
             )
 
         return [context_of(alert, reading) for alert, reading in shown]
+
+    def planned(
+        self, conn: Connection, rows: Sequence[WalletRow], *, now: datetime
+    ) -> Mapping[BalanceKey, tuple[PlannedUse, ...]]:
+        """Return the announced sends of balances, then those that are expected in the next 30 days."""
+        expected = self.estimator.expected_sends(
+            conn,
+            [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None],
+            until=now + ORDER_FOR,
+        )
+        announced = _planned(conn, now) if rows else {}
+        return {
+            key: announced.get(key, ()) + expected.get(key, ()) for key in announced.keys() | expected.keys()
+        }
 
     def advise(
         self,

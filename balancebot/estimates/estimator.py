@@ -40,8 +40,14 @@ class Estimator:
         asked = modelled(known, read)
         if asked is None:
             return {}
-        from balancebot.forecast.forecast import forecast  # lazy: numpy
+        from balancebot.forecast.forecast import forecast, is_expected  # lazy: numpy
 
+        if asked.pace is not None:
+            # a send that was expected is no burst that may continue
+            for index in asked.models["rules"].nonzero()[0]:
+                at = float(asked.observed_at[index])
+                if is_expected(asked.models[index], 0.0, at - 1.0, at, self.zone):
+                    asked.pace[index] = 0.0
         answers = forecast(
             asked.models,
             balances=asked.balances,

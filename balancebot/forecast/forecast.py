@@ -15,7 +15,7 @@ from balancebot.domain.holidays import Zone, zone_name
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate, Runway
 from balancebot.forecast.distribution import P90
 from balancebot.forecast.model import Models
-from balancebot.forecast.paths import GoesOn, Paths
+from balancebot.forecast.paths import SAME_BURST, GoesOn, Paths
 from balancebot.forecast.recurring import DatedSend, Repeats, Rule, occurrences
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 _CHUNK = 512
 _AHEAD = 366 * 86400.0
 """How far ahead dated sends are considered, in seconds."""
+_RUNS_LATE = 3600.0
+"""How long after its end a recurring send may still explain usage, in seconds, as with an announced one."""
+_LONGEST_SEND = 2 * 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,8 +139,12 @@ def forecast(
         known[rows] = paths.known
         answers[:6, rows] = _answers(paths, balances[rows], now - observed_at[rows], confidence)
         now_bursting = paths.open_burst > 0
-        answers[6, rows] = np.where(now_bursting, paths.open_burst, models["not_counted"][rows])
-        answers[7, rows] = np.where(now_bursting, paths.hour, models["not_counted_hour"][rows]) * 3600.0
+        before = models["end"][rows] - models["not_counted_hour"][rows].astype(np.float64) - 0.5
+        rate = paths.open_burst / np.maximum(exposure[rows], 0.1)
+        is_new = now_bursting & (models["not_counted"][rows] < SAME_BURST * rate * before)
+        closed = np.where(is_new, 0.0, models["not_counted"][rows])
+        answers[6, rows] = closed + np.where(now_bursting, paths.open_burst, 0.0)
+        answers[7, rows] = np.where(is_new, paths.hour, models["not_counted_hour"][rows]) * 3600.0
     burn, usual, p10, p50, p90, judged, left_out, left_out_at = answers
     return Forecasts(
         known=known,
@@ -168,6 +175,12 @@ def dated_sends(
         )  # fmt: skip
         sends += occurrences(rule, since, last, zone_name(zone))
     return tuple(sends)
+
+
+def is_expected(model: np.void, use: float, since: float, until: float, zone: Zone) -> bool:
+    """Tell whether a recurring send explains usage of at most its size, from its start to an hour after its end."""
+    sends = dated_sends(model, since - _LONGEST_SEND, zone, until=until) if model["rules"] else ()
+    return any(send.end + _RUNS_LATE > since and use <= send.messages for send in sends)
 
 
 def _answers(paths: Paths, balances: Floats, seconds: Floats, confidence: float) -> Floats:

@@ -55,7 +55,7 @@ _BURST_HOURS = 1.0
 """A burst that has lasted for L hours continues for x more with the probability L / (L + x + 1 h)."""
 _LONGEST_BURST = 24.0
 """In hours: what lasts longer isn't a burst, but a change."""
-_SAME_BURST = 0.5
+SAME_BURST = 0.5
 """A burst in closed hours has continued until now if it is at least this part of what the present pace would have sent."""
 _BISECTIONS = 6
 _TINY = 1e-9
@@ -310,7 +310,7 @@ class Paths:
             return GoesOn(np.zeros(len(models)), np.zeros(len(models)))
         pace = np.maximum(self._pace, _TINY)
         hours = models["end"].astype(np.float64) - models["not_counted_hour"] - 0.5
-        went_on = models["not_counted"] >= _SAME_BURST * pace * hours
+        went_on = models["not_counted"] >= SAME_BURST * pace * hours
         sent = self._open_excess + np.where(went_on, models["not_counted"], 0.0)
         is_on = self.known & (sent > 0) & (pace > CAP * self._usual_now)
         lasted, left = np.minimum(sent / pace, _LONGEST_BURST), balances / pace

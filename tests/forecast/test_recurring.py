@@ -3,10 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
+import numpy as np
 import pytest
 
 from balancebot.forecast.bursts import Burst
-from balancebot.forecast.recurring import occurrences, recurring
+from balancebot.forecast.forecast import is_expected
+from balancebot.forecast.model import MODEL
+from balancebot.forecast.recurring import Repeats, occurrences, recurring
 
 HOUR = 9
 
@@ -67,3 +70,16 @@ def test_bursts_at_random_are_hardly_ever_a_pattern() -> None:
         found += bool(expected(seen(*((day.month, day.day) for day in dates)), hour(5, 31)))
 
     assert found <= 2
+
+
+def test_a_send_of_a_known_size_is_expected_in_its_hours_and_the_hour_after() -> None:
+    model = np.zeros(1, MODEL)[0]
+    model["rules"] = 1
+    model["recurring"][0] = (Repeats.FROM_MONTH_END, 0, HOUR, 3, 1.0, 30_000, 0.2)
+
+    def is_known(day: int, at: float, use: float = 3_000) -> bool:
+        since = hour(3, day, 0) * 3600 + at * 3600
+        return is_expected(model, use, since, since + 300, "UTC")
+
+    assert [False, True, True, True, False] == [is_known(31, at) for at in (8.5, 9, 11.9, 12.5, 13)]
+    assert [False, False] == [is_known(30, 9.5), is_known(31, 9.5, use=30_001)]
