@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _LOCALE = Path(__file__).parent / "locale"
 _HOURS_PER_DAY = 24.0
 _TABLE_DASH = "—"
+ANY_MINUTE = timedelta(minutes=5)
+"""An instant that is nearer than this isn't named: the next reading may come later."""
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -169,6 +171,8 @@ class Figures:
 
     def elapsed(self, time: timedelta) -> str:
         """Format how long something has lasted."""
+        if time < timedelta(minutes=1):
+            return self.gettext("a few seconds")
         return self.span(time.total_seconds() / 3600)
 
     def days(self, days: float) -> str:
@@ -238,12 +242,16 @@ class Figures:
         return self.gettext("%(date)s, %(time)s", date=self.date(at), time=time)
 
     def ahead(self, at: datetime, *, now: datetime) -> str:
-        """Format a future instant only as precisely as it can be known: the hour within three days, then the day."""
+        """Format a future instant only as precisely as it can be known: the minute within three days, then the day."""
         if at - now < timedelta(days=3):
             return self.when(at)
         if at - now < timedelta(days=60):
             return self.date(at)
         return self.day(at)
+
+    def expected(self, at: datetime, *, now: datetime) -> str:
+        """Format when something is expected to happen, such as a balance that runs out: soon or past is "any minute"."""
+        return self.gettext("any minute") if at - now < ANY_MINUTE else self.ahead(at, now=now)
 
     def _date(self, at: datetime, skeleton: str) -> str:
         local = self.local(at)

@@ -70,6 +70,7 @@ _CAUSES = {
     Cause.READ_AGAIN: sentence("the balance can be read again"),
     Cause.CREDENTIALS_INSTEAD: sentence("the source answers again, but rejects the credentials"),
     Cause.USE_NORMAL: sentence("usage is normal again"),
+    Cause.WRONG_READING: sentence("the reading that opened it was wrong"),
     Cause.LOW_BALANCE_INSTEAD: sentence("its low balance alert takes over"),
 }
 _ROLES = {
@@ -204,7 +205,7 @@ class Wording(Figures):
         """Return what was announced or is expected, and when it begins."""
         if planned.is_expected:
             return self.gettext(
-                "Expected, as on this day before: about %(messages)s at %(at)s",
+                "Expected, as on earlier such days: about %(messages)s from %(at)s",
                 messages=self.messages(planned.messages),
                 at=self.when(planned.starts_at),
             )
@@ -244,7 +245,7 @@ class Wording(Figures):
         if messages <= 0 or at is None:
             return ""
         text = self.gettext(
-            "%(messages)s sent at once in the hour from %(at)s",
+            "%(messages)s sent in a burst from %(at)s",
             messages=self.number(messages),
             at=self.when(at),
         )

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from balancebot.catalogue import number, sparkline
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category
+from balancebot.domain.holidays import HolidayCalendar
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -98,6 +99,30 @@ def test_instants_are_told_in_the_zone_of_the_reader() -> None:
     assert [ENGLISH.ahead(at, now=NOON) for at in later] == ["Wed 25 Nov, 12:00", "Fri 4 Dec", "12 Jun 2027"]
 
 
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [(-60, "any minute"), (4, "any minute"), (6, "Tue 24 Nov, 18:46"), (5_000, "Sat 28 Nov")],
+)
+def test_what_is_expected_soon_or_is_overdue_has_no_time_of_day(minutes: int, text: str) -> None:
+    now = datetime(2026, 11, 24, 18, 40, tzinfo=UTC)
+    assert text == Wording().expected(now + timedelta(minutes=minutes), now=now)
+
+
+def test_a_deadline_is_before_the_holidays_that_are_known() -> None:
+    holidays = HolidayCalendar(
+        zone="UTC",
+        days_off=frozenset({date(2026, 11, 26), date(2026, 11, 27)}),
+        workdays=frozenset(),
+        known_until=date(2026, 12, 31),
+    )
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    by = datetime(2026, 11, 28, tzinfo=UTC)
+
+    assert ["Fri 27 Nov", "Wed 25 Nov"] == [
+        Wording(holidays=calendar).act_by(by, now=now) for calendar in (None, holidays)
+    ]
+
+
 def test_a_sparkline_starts_at_zero_and_leaves_gaps() -> None:
     assert sparkline((800, 400, None, 1, 0)) == "█▅ ▂▁"
     assert sparkline((0, 0)) == "▁▁"
@@ -161,6 +186,7 @@ def test_a_send_that_the_past_lets_expect_is_no_announcement() -> None:
         messages=60_000, starts_at=begins, ends_at=begins + timedelta(hours=3), is_expected=True
     )
 
-    assert "Expected, as on this day before: about 60,000 messages at Tue 31 Mar, 09:00" == Wording().planned(
-        send
+    assert (
+        "Expected, as on earlier such days: about 60,000 messages from Tue 31 Mar, 09:00"
+        == Wording().planned(send)
     )

@@ -56,6 +56,7 @@ def _explained(command: CommandContext, target: str) -> Explanation:
             *asked,
             settings=command.settings,
             book=ThresholdBook(thresholds.load(conn)),
+            figures=figures_of(command.settings),
             now=SystemClock().now(),
         )
 

@@ -3,26 +3,27 @@
 `why`, the pages and Slack all show these data; `render.py` turns them into text. It only reads the database.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from balancebot.config import Settings
-from balancebot.domain.alert import Alert, AlertKind, AlertSubject
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, is_told_by_spike
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.escalation import upcoming
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
 from balancebot.domain.quiet_hours import waiting_until
 from balancebot.domain.routing import Destination
-from balancebot.domain.runway import Estimate
+from balancebot.domain.runway import Estimate, PlannedUse
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.silence import Silence, silenced_until
 from balancebot.domain.threshold import Effective, LimitColumn, Scope, ThresholdBook
 from balancebot.domain.threshold_cell import read_category
 from balancebot.domain.verdict import COUNTS, Severity, Verdict, judge
+from balancebot.estimates.context import ContextReader
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.store import alerts, notification_history, silences, wallets
 from balancebot.store.notification_history import NotificationRecord
@@ -92,6 +93,8 @@ class BalanceExplanation:
     destinations: tuple[Destination, ...]
     """Where an alert of its severity, at least a warning, is sent."""
     outlook: tuple[Outlook, ...]
+    planned: tuple[PlannedUse, ...] = ()
+    """The sends that were announced or are expected."""
 
     @property
     def is_allocated(self) -> bool:
@@ -150,11 +153,13 @@ def explain(
     *,
     settings: Settings,
     book: ThresholdBook,
+    figures: ContextReader,
     now: datetime,
 ) -> Explanation:
     """Explain one balance, or with `category` None all balances of a wallet."""
     row = wallets.find(conn, wallet)
-    collector = _Collector(conn, wallet, row, settings=settings, now=now)
+    planned = {} if row is None else figures.planned(conn, [row], now=now)
+    collector = _Collector(conn, wallet, row, planned=planned, settings=settings, now=now)
     views = overview(conn, book=book, stale_after=settings.poll.stale_after, now=now, names=[wallet])
     return Explanation(
         at=now,
@@ -178,11 +183,13 @@ class _Collector:
         wallet: WalletName,
         row: WalletRow | None,
         *,
+        planned: Mapping[BalanceKey, tuple[PlannedUse, ...]],
         settings: Settings,
         now: datetime,
     ) -> None:
         self._conn = conn
         self._row = row
+        self._planned = planned
         self._settings = settings
         self._now = now
         self._silences = silences.active(conn, now)
@@ -198,6 +205,9 @@ class _Collector:
         low = next(
             (message.alert for message in found if message.alert.subject.kind is AlertKind.LOW_BALANCE), None
         )
+        spike = next(
+            (message.alert for message in found if message.alert.subject.kind is AlertKind.BURN_SPIKE), None
+        )
         margin = self._settings.alerts.recovery_margin
         verdict = judge(
             view.reading,
@@ -212,6 +222,7 @@ class _Collector:
             view=view,
             limits=tuple(_checks(view.reading, view.estimate, view.effective)),
             verdict=verdict,
+            planned=self._planned.get(key, ()),
             alerts=found,
             last_closed=self._last_closed(key),
             silences=self._holding(subject),
@@ -232,6 +243,7 @@ class _Collector:
                     silenced_until=silenced_until(self._silences, low or subject, self._now),
                     margin=margin,
                     remind_every=self._settings.alerts.remind_every,
+                    told_by_spike=is_told_by_spike(verdict.severity, verdict.crossed, spike),
                 )
             ),
         )

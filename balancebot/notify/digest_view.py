@@ -168,7 +168,7 @@ def _line_view(
         "runway": "—" if line.runway is None else words.duration(line.runway.p50),
         "runway_range": "—" if line.runway is None else words.runway(line.runway),
         "runway_between": words.runway_between(line.runway),
-        "empty_at": words.ahead(line.depletes_at, now=digest.at) if line.depletes_at else "",
+        "empty_at": words.expected(line.depletes_at, now=digest.at) if line.depletes_at else "",
         "topped_up": number(line.topped_up) if line.topped_up else "",
         "moved_in": number(line.transferred) if line.transferred > 0 else "",
         "moved_out": number(-line.transferred) if line.transferred < 0 else "",

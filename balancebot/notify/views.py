@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from balancebot.catalogue import number, sparkline
+from balancebot.catalogue import ANY_MINUTE, number, sparkline
 from balancebot.domain.alert import Alert, Cause, Reason
 from balancebot.domain.local_time import add_span
 from balancebot.domain.message import (
@@ -83,6 +83,8 @@ class AlertView:
     not_counted: str
     """The burst that the usage rate leaves out; '' = none."""
     empty_at: str
+    empty_soon: bool
+    """Whether `empty_at` says "any minute"."""
     spark: str
     note: str
     advice: str
@@ -139,6 +141,9 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
     pace = _pace(message)
     calm_since = alert.calm_since if alert.is_flapping else None
     missed = message.missed_top_up
+    empty_at = measured.depletes_at if measured.reading else None
+    if pace and measured.observed_at:
+        empty_at = add_span(measured.observed_at, pace)
     ended = Severity.OK if alert.has_recovered else Severity.UNKNOWN
     shown = alert.severity if message.is_open else ended
     was = message.previous_peak if message.is_open else alert.peak
@@ -178,13 +183,8 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         not_counted=words.not_counted(
             measured.not_counted, measured.not_counted_at, is_spike=measured.spike is not None
         ),
-        empty_at=(
-            words.when(add_span(measured.observed_at, pace))
-            if pace and measured.observed_at
-            else words.ahead(measured.depletes_at, now=message.at)
-            if measured.depletes_at and measured.reading
-            else ""
-        ),
+        empty_at="" if empty_at is None else words.expected(empty_at, now=message.at),
+        empty_soon=empty_at is not None and empty_at - message.at < ANY_MINUTE,
         spark=sparkline(context.recent) if len(context.recent) > 1 else "",
         note=one_line(context.note),
         advice=words.with_ordered(words.order(context.advice, category, now=message.at), context.advice),

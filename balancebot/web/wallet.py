@@ -18,7 +18,7 @@ from balancebot.explain.render import Face, render
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.history.balances import HistoryHour, by_day, history_of
 from balancebot.overview.balances import BalanceView, overview
-from balancebot.store import alerts, planned_sends, readings, wallets, wrong_readings
+from balancebot.store import alerts, readings, wallets, wrong_readings
 from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
@@ -87,12 +87,15 @@ def wallet(request: PageRequest) -> Response:
         end = span.until if span.is_past else span.until + future_levels(span.length, view.estimate.runway)
         ahead = () if span.is_past else _ahead(conn, request, row, view, end)
         explanation = explain(
-            conn, name, view.key.category, settings=app.settings, book=book, now=request.now
+            conn,
+            name,
+            view.key.category,
+            settings=app.settings,
+            book=book,
+            figures=app.figures,
+            now=request.now,
         )
         wrong = wrong_readings.between(conn, since=since, until=span.until, balances=[view.key])
-        announced = [
-            plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
-        ]
     words = request.words
     curve = replace(
         _curve(view, stretches, since=since, now=request.now, until=end, ahead=ahead), extremes=extremes
@@ -131,7 +134,7 @@ def wallet(request: PageRequest) -> Response:
         alerts=entries,
         why=render(explanation, words, Face.PAGE),
         advice=words.with_ordered(words.order(advice, view.key.category, now=request.now), advice),
-        plans=announced,
+        plans=[plan for balance in explanation.balances for plan in balance.planned],
         wrong_readings=wrong[-_NUM_WRONG:][::-1],
     )
 

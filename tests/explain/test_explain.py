@@ -66,6 +66,7 @@ def explained(world, settings):
                 category,
                 settings=settings,
                 book=ThresholdBook(thresholds.load(conn)),
+                figures=world.app.figures,
                 now=world.clock.now(),
             )
 
@@ -246,6 +247,7 @@ def test_a_wallet_that_left_the_configuration_is_still_explained(world, explaine
             Category.INDUSTRY,
             settings=replace(settings, accounts=()),
             book=ThresholdBook(()),
+            figures=world.app.figures,
             now=world.clock.now(),
         )
 

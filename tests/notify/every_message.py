@@ -133,6 +133,12 @@ _LOW: dict[str, Message] = {
         _ended(CRITICAL, Cause.UNALLOCATED), reading=Absent.UNALLOCATED, runway=None, burn_per_day=None
     ),
     "wallet_removed": _ended(CRITICAL, Cause.WALLET_REMOVED),
+    "wrong_reading": changed(
+        RECOVERED, reason=Reason.CLOSED, closed_because=Cause.WRONG_READING, opened_at=NOW - HOUR / 12
+    ),
+    "empty_pool": changed(
+        DEPLETED, wallet=WalletName("acme"), note="", advice=None, planned=(), burn_per_day=None, runway=None
+    ),
     "unheard": changed(RECOVERED, opening_undelivered=True),
     "acknowledged": changed(
         CRITICAL, reason=None, acknowledged_by="on-call", acknowledged_note="looking at it"

@@ -212,6 +212,7 @@ def test_why_names_it(app: App) -> None:
             Category.INDUSTRY,
             settings=app.settings,
             book=app.thresholds.book(conn),
+            figures=app.figures,
             now=app.clock.now(),
         )
 

@@ -294,6 +294,7 @@ def slack_app_of(
             clock=app.clock,
             settings=lambda: app.settings,
             thresholds=app.thresholds,
+            figures=app.figures,
             words=app.words,
         ),
         roles=Roles(slack.roles, workspace=workspace, clock=app.clock),

@@ -16,6 +16,7 @@ from balancebot.domain.number_text import read_quantity
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.verdict import urgency
+from balancebot.estimates.context import ContextReader
 from balancebot.explain.explain import explain, read_target
 from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording, mark
@@ -188,6 +189,7 @@ class SlackQueries:
     clock: Clock
     settings: Callable[[], Settings]
     thresholds: ThresholdCache
+    figures: ContextReader
     words: Wording
 
     def listed(self, text: str) -> str:
@@ -241,6 +243,7 @@ class SlackQueries:
             category,
             settings=self.settings(),
             book=self.thresholds.book(conn),
+            figures=self.figures,
             now=self.clock.now(),
         )
         return render(explanation, self.words, Face.SLACK)
