@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from balancebot.clock import JUMP
 from balancebot.domain.audit import Via
-from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
+from balancebot.domain.balance import CATEGORIES, BalanceKey, Category, WalletName, app_of
 from balancebot.domain.holidays import Zone
 from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
@@ -348,7 +348,7 @@ def _add_hours(
         corrections_of[reading.balance.wallet] += corrections.items()
     around_days = _add_whole_days(conn, ids, booked, courses)
     for wallet in ids:
-        for key in (BalanceKey(wallet, category) for category in Category):
+        for key in (BalanceKey(wallet, category) for category in CATEGORIES):
             if key in booked:
                 change, whole = booked[key]
                 parts = around_days.get(key) or spread(change.since, change.until, whole, courses.get(key))

@@ -27,7 +27,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 
-from balancebot.domain.balance import MAX_BALANCE, NEVER_READ, Absent, Category, Readings, WalletName
+from balancebot.domain.balance import (
+    CATEGORIES,
+    MAX_BALANCE,
+    NEVER_READ,
+    Absent,
+    Category,
+    Readings,
+    WalletName,
+)
 from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.store import packing
 from balancebot.store.tables import daily_use, hourly_use, packed_hours
@@ -278,7 +286,7 @@ def use_since(
 def _use_of(
     wallet_id: int, at: int, values: Sequence[int | None]
 ) -> Iterator[tuple[int, Category, int, int, int]]:
-    for index, category in enumerate(Category):
+    for index, category in enumerate(CATEGORIES):
         reading, use, exposure = values[3 * index : 3 * index + 3]
         if use or exposure or (reading is not None and reading >= 0):
             yield wallet_id, category, at, use or 0, exposure or 0
