@@ -36,7 +36,7 @@ test-long: $(VENV)/.installed-dev ## the tests that take minutes: three months o
 lowest: ## all tests with the oldest versions that pyproject.toml allows (needs uv and the network)
 	@$(if $(UV),,$(error make lowest needs uv))
 	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)-lowest
-	@$(UV) pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[postgres]' --group dev
+	@$(UV) pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[postgres]' --group dev --group build
 	@$(VENV)-lowest/bin/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long"
 
 coverage: $(VENV)/.installed-dev ## all tests, with the lines and branches that they cover
