@@ -102,3 +102,16 @@ def test_nothing_is_left_to_be_done() -> None:
     # the brackets keep a search for such marks from finding this line
     marks = re.compile(r"\b(T[O]DO|F[I]XME|X{3}|H[A]CK)\b")
     assert [] == [_name(file) for file in _FILES if marks.search(file.read_text())]
+
+
+def test_commands_print_what_may_come_from_outside_without_what_controls_a_terminal() -> None:
+    # `show` cleans it; these print their own words, or JSON for programs
+    own = {"__init__", "ask_daemon", "config", "demo", "output", "root", "run", "runway"}
+    offenders = [
+        f"{_name(file)}:{node.lineno}"
+        for file in (_PACKAGE / "cli").glob("*.py")
+        for node in _nodes(file)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        if file.stem not in own
+    ]
+    assert [] == offenders

@@ -12,7 +12,7 @@ import typer
 
 from balancebot.app import App, build_app, cycle_budget
 from balancebot.cli.context import RefusedError, command_group, context_of
-from balancebot.cli.output import of_severity, plural
+from balancebot.cli.output import of_severity, plural, show
 from balancebot.config import Settings, remarks
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
 from balancebot.domain.holidays import HolidayCalendar
@@ -60,7 +60,7 @@ def check(
     settings = context_of(context).settings_with_secrets
     all_ok = True
     for line in _lines(settings, offline=offline):
-        print(line, flush=True)
+        show(line)
         all_ok = all_ok and line.ok is not False
     if not all_ok:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandError, command_group, context_of
+from balancebot.cli.output import show
 from balancebot.clock import SystemClock
 from balancebot.history.prune import pack, prune
 from balancebot.store.backup import BackupFailed, back_up, find_faults
@@ -23,7 +24,7 @@ def database() -> None:
 @commands.command()
 def upgrade(context: typer.Context) -> None:
     """Create the tables, or upgrade those of an older version."""
-    print(f"{context_of(context).database.place}: up to date")
+    show(f"{context_of(context).database.place}: up to date")
 
 
 @commands.command(no_args_is_help=True)
@@ -35,7 +36,7 @@ def backup(
     made = back_up(context_of(context).database, file)
     if isinstance(made, BackupFailed):
         raise CommandError(made.message)
-    print(f"wrote {made.file}: {made.num_bytes:,} bytes, verified")
+    show(f"wrote {made.file}: {made.num_bytes:,} bytes, verified")
 
 
 @commands.command(no_args_is_help=True)
@@ -52,7 +53,7 @@ def restore(
     if isinstance(restored, BackupFailed):
         raise CommandError(restored.message)
     kept = "" if restored.kept is None else f"; the previous database is {restored.kept}"
-    print(f"{database.place}: restored from {file}{kept}")
+    show(f"{database.place}: restored from {file}{kept}")
 
 
 @commands.command()
@@ -63,7 +64,7 @@ def check(context: typer.Context) -> None:
     faults = find_faults(database)
     if faults:
         raise CommandError(*(f"{database.place}: {fault}" for fault in faults))
-    print(f"{database.place}: whole")
+    show(f"{database.place}: whole")
 
 
 @commands.command("prune")
@@ -73,7 +74,7 @@ def prune_now(context: typer.Context) -> None:
     now = SystemClock().now()
     gone = prune(command.database, command.settings.retention, zone=command.settings.timezone, now=now)
     num_packed = sum(pack(command.database, now=now))
-    print(
+    show(
         f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
         f"{gone.num_notifications:,} notifications, {gone.num_alerts:,} closed alerts, "
         f"{gone.num_sessions:,} ended log-ins; packed {num_packed:,} rows of days that are over"

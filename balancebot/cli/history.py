@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandError, command_group, context_of, read_pattern
-from balancebot.cli.output import Column, counted, json_instant, plural, share, show_json, text_table
+from balancebot.cli.output import (
+    Column,
+    counted,
+    json_instant,
+    plural,
+    share,
+    show,
+    show_error,
+    show_json,
+    text_table,
+)
 from balancebot.clock import SystemClock
 from balancebot.domain.local_time import local_time
 from balancebot.history.files import ImportRefused, export_history, import_history, open_history
@@ -57,9 +67,9 @@ def import_file(
             "Nothing was imported.",
         )
     if taken.since is None or taken.until is None:
-        print(f"{file} has no readings.")
+        show(f"{file} has no readings.")
         return
-    print(
+    show(
         f"imported {plural(taken.num_rows, 'reading')} of {plural(len(taken.wallets), 'wallet')}, "
         f"{taken.since:%Y-%m-%d %H:%M} to {taken.until:%Y-%m-%d %H:%M} UTC"
     )
@@ -88,7 +98,7 @@ def export_file(
         raise
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
-    print(f"wrote {plural(num_rows, 'reading')}", file=sys.stderr)
+    show_error(f"wrote {plural(num_rows, 'reading')}")
 
 
 @commands.command("wrong")
@@ -120,7 +130,7 @@ def list_wrong(
         show_json({"wrong_readings": answers})
         return
     if not found:
-        print("No reading was taken back by the next one.")
+        show("No reading was taken back by the next one.")
         return
     columns = (
         Column("read"),
@@ -137,4 +147,4 @@ def list_wrong(
         )
         for wrong in found
     ]
-    print(text_table(columns, rows))
+    show(text_table(columns, rows))

@@ -7,6 +7,7 @@ import typer
 
 from balancebot.app import App
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
+from balancebot.cli.output import show
 from balancebot.cli.poll import running
 from balancebot.domain.audit import Actor
 from balancebot.domain.delivery import DeliveryState
@@ -62,7 +63,7 @@ def _send(app: App, channels: Sequence[str], *, by: Actor) -> list[str]:
     for (channel, address), delivery_id in zip(dict.fromkeys(wanted), ids, strict=True):
         delivery = app.operate_deliveries.end_test(delivery_id)
         if delivery is not None and delivery.state is DeliveryState.DELIVERED:
-            print(f"{channel} {address}: sent")
+            show(f"{channel} {address}: sent")
         else:
             error = "" if delivery is None else str(delivery.error)
             failures.append(f"{channel} {address}: {error or _WAITS}")

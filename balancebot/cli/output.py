@@ -42,7 +42,8 @@ def _write(text: str, *, is_error: bool) -> None:
     caller = CALLER.get()
     text = visible(text, colors=_use_colours())
     if caller is None:
-        print(text, end="", file=sys.stderr if is_error else sys.stdout)
+        # at once: some commands print a line for each thing that they try
+        print(text, end="", file=sys.stderr if is_error else sys.stdout, flush=True)
     else:
         caller.printed.append((is_error, text))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
+from balancebot.cli.output import show
 from balancebot.clock import SystemClock
 from balancebot.config import database_url, load
 from balancebot.store import configurations
@@ -47,9 +48,9 @@ def reload(context: typer.Context) -> None:
     for configuration in after:
         if configuration.faults:
             continue
-        print(f"balancebot (pid {configuration.pid}) works with {path}")
+        show(f"balancebot (pid {configuration.pid}) works with {path}")
         if configuration.needs_restart:
-            print(f"needs a restart, until then as before: {', '.join(configuration.needs_restart)}")
+            show(f"needs a restart, until then as before: {', '.join(configuration.needs_restart)}")
     refused = [configuration for configuration in after if configuration.faults]
     if refused:
         kept = f"balancebot (pid {refused[0].pid}) refused it, and keeps the configuration that it has"

@@ -1,6 +1,5 @@
 """Finds a command by its name, imports only its module, runs it, and returns the exit status."""
 
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +11,7 @@ from typer.core import TyperGroup
 from balancebot import __version__
 from balancebot.cli import COMMANDS, overview
 from balancebot.cli.context import CommandContext, CommandError, context_of
+from balancebot.cli.output import show_error
 from balancebot.domain.sentence import did_you_mean
 from balancebot.store.errors import DatabaseError
 
@@ -63,14 +63,14 @@ def run(words: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except (CommandError, DatabaseError) as error:
-        print(context.redact(str(error)), file=sys.stderr)
+        show_error(context.redact(str(error)))
         return error.status if isinstance(error, CommandError) else 1
     except Exception as error:
         database = context.opened_database
         blamed = None if database is None else database.blamed_for(error)
         if blamed is None:
             raise
-        print(context.redact(str(blamed)), file=sys.stderr)
+        show_error(context.redact(str(blamed)))
         return 1
     return 0
 

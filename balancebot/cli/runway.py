@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandError, command_group
-from balancebot.cli.output import Column, text_table
+from balancebot.cli.output import Column, show, text_table
 from balancebot.history.files import open_history
 from balancebot.history.series import MAX_LINE, answer_line, estimate_file, zone_fault
 from balancebot.history.series import as_json as in_hours
@@ -82,7 +82,7 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
     if not estimates:
         raise CommandError(f"{file}: has no readings")
     words = Wording()
-    print(
+    show(
         text_table(
             (
                 Column("balance"),

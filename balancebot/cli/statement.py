@@ -7,7 +7,7 @@ import typer
 
 from balancebot.catalogue import number
 from balancebot.cli.context import RefusedError, command_group, context_of, write_file
-from balancebot.cli.output import Column, bold, faint, plural, show_json, text_table
+from balancebot.cli.output import Column, bold, faint, plural, show, show_json, text_table
 from balancebot.domain.sentence import did_you_mean
 from balancebot.domain.statement import Statement, StatementBy, StatementRow, read_month
 from balancebot.i18n import Wording
@@ -66,7 +66,7 @@ def statement(
     if as_json:
         show_json(statement_document(made, now=made.as_of))
     elif csv is None and xlsx is None:
-        print(_for_people(made))
+        show(_for_people(made))
 
 
 def _for_people(made: Statement) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandError, command_group, context_of
-from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.cli.output import Column, json_instant, show, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.local_time import local_time
 from balancebot.domain.user import Role
@@ -38,7 +38,7 @@ def add(
             database, name=name, role=role, password=_password(), by=command.actor(), now=SystemClock().now()
         )
     )
-    print(f"added {name} as {role}")
+    show(f"added {name} as {role}")
 
 
 @commands.command(no_args_is_help=True)
@@ -49,7 +49,7 @@ def passwd(context: typer.Context, name: _Name) -> None:
     _settle(
         set_password(database, name=name, password=_password(), by=command.actor(), now=SystemClock().now())
     )
-    print(f"changed the password of {name}")
+    show(f"changed the password of {name}")
 
 
 @commands.command(no_args_is_help=True)
@@ -57,7 +57,7 @@ def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argume
     """Change a user's role."""
     command = context_of(context)
     _settle(set_role(command.database, name=name, role=role, by=command.actor(), now=SystemClock().now()))
-    print(f"{name} is {role} now")
+    show(f"{name} is {role} now")
 
 
 @commands.command("list")
@@ -75,10 +75,10 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
         )
         return
     if not found:
-        print("Nobody can log in yet: balancebot users add NAME --role admin")
+        show("Nobody can log in yet: balancebot users add NAME --role admin")
         return
     zone = command.settings.timezone
-    print(
+    show(
         text_table(
             [Column(title) for title in ("name", "role", "since")],
             [
@@ -94,7 +94,7 @@ def remove(context: typer.Context, name: _Name) -> None:
     """Remove a user and end the user's sessions."""
     command = context_of(context)
     _settle(remove_user(command.database, name=name, by=command.actor(), now=SystemClock().now()))
-    print(f"removed {name}")
+    show(f"removed {name}")
 
 
 def _password() -> str:

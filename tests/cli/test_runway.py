@@ -100,3 +100,13 @@ def test_a_faulty_file_is_refused_with_each_line(tmp_path: Path, balancebot: Cal
 def test_wrong_usage_is_status_2(words: tuple[str, ...], balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("runway", *words)
     assert (2, "") == (outcome.status, outcome.out)
+
+
+def test_names_in_a_file_control_no_terminal(balancebot: Callable[..., Outcome], tmp_path: Path) -> None:
+    file = tmp_path / "h.csv"
+    names = "acme/\x1b]0;title\x07, acme/\x1b[2J, acme/\x9b31m, acme/\u202egnp"
+    rows = [f"2026-11-01T00:00:00Z,{name},industry,100" for name in names.split(", ")]
+    file.write_text("\n".join(["observed_at,wallet,category,balance", *rows]))
+    outcome = balancebot("runway", str(file))
+    assert (0, 4) == (outcome.status, outcome.out.count("acme/"))
+    assert set() == set(outcome.out) & set("\x1b\x07\x9b\u202e")
