@@ -1,7 +1,7 @@
 """Hides secrets in text from outside, in every spelling in which they may be repeated.
 
 A server, a proxy or a mail server may quote what it was sent: as it is, in Base64 as in an `Authorization` header,
-percent-encoded, in hexadecimal, with escapes, wrapped over lines or cut off. A `Redactor` is built once from all
+percent-encoded, in hexadecimal, with escapes, backwards, wrapped over lines or cut off. A `Redactor` is built once from all
 resolved secrets and applied to the uncut text before anything is stored, logged or passed on. It decodes the text
 instead of keeping every spelling of every secret: so it takes only a few megabytes for 10,000 key pairs.
 """
@@ -51,7 +51,8 @@ class Redactor:
                 for value in (
                     (part,) if part.isascii() else (part, part.encode(errors="replace").decode("latin-1"))
                 ):
-                    self._add(_squeezed(value), is_fragmented=is_token)
+                    for spelled in (value, value[::-1]):
+                        self._add(_squeezed(spelled), is_fragmented=is_token)
 
     def _add(self, value: str, *, is_fragmented: bool) -> None:
         if len(value) < MIN_LENGTH or value in self._by_start.get(value[:MIN_LENGTH], ()):

@@ -38,6 +38,7 @@ def encoded(text):
         "".join(f"%{byte:02X}" for byte in SECRET.encode()),
         "".join(f"\\u{ord(char):04x}" for char in SECRET),
         "".join(f"&#{ord(char)};" for char in SECRET),
+        SECRET[::-1],
         SECRET[:12],
         SECRET[-12:],
         PASSWORD,
