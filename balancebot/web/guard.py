@@ -8,7 +8,7 @@ from types import MappingProxyType
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -107,6 +107,8 @@ class Guard:
                 await self._app(scope, _at_most(limit, receive), send_with_headers)
             else:
                 await refusal(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            return  # nobody waits for an answer, and whoever hangs up must not fill the log
         except Exception as error:
             if has_begun:
                 raise

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
@@ -146,3 +147,20 @@ def test_only_names_of_this_server_are_answered(
             assert status == visitor.get(path, headers={"Host": host}).status_code
         assert 200 == visitor.get("/healthz", headers={"Host": host or "x"}).status_code
     assert re.match(b"HTTP/1.. 200", _raw(desk, b"GET /healthz HTTP/1.0\r\n\r\n"))
+
+
+def test_who_hangs_up_within_a_form_leaves_no_error_in_the_log(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = desk.address.removeprefix("http://").split(":")
+    head = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n"
+    head += b"Content-Type: application/x-www-form-urlencoded\r\n\r\nname="
+    for _ in range(5):
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+            connection.sendall(head)
+            time.sleep(0.05)  # so that the page waits for the rest
+    for _ in range(5):
+        assert b"200 OK" in _raw(
+            desk, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+    assert [] == [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
