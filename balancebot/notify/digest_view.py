@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
+from math import isfinite
 
 from balancebot.catalogue import number
 from balancebot.domain.alert import AlertKind
@@ -23,6 +24,8 @@ MAX_ITEMS = 12
 """How many items each other part lists."""
 _WELL = frozenset({"quota_moved", "recovered", "without_limits", "planned"})
 """The parts that need no attention."""
+_MANY_TIMES = 11.0
+"""A usage rate that has grown more than this is shown as a factor, not in percent."""
 _NO_USE = 1e-6
 """In messages a day. A decaying average never becomes 0, and a percentage of less than this has no meaning."""
 
@@ -207,8 +210,11 @@ def _change(now: float | None, before: float | None, words: Wording) -> str:
     """Return the change of a usage rate since the week before: `+12 %`; '' if there is nothing to compare."""
     if now is None or before is None or before < _NO_USE:
         return ""
-    percent = round((now / before - 1) * 100)
-    if percent > 999:
-        return f"× {words.number(now / before)}"
+    ratio = now / before
+    if not isfinite(ratio):
+        return ""
+    if ratio > _MANY_TIMES:
+        return f"× {words.number(ratio)}"
+    percent = round((ratio - 1) * 100)
     shown = f"{percent:+d}".replace("-", "−") if percent else "± 0"
     return words.gettext("%(number)s %%", number=shown)

@@ -149,6 +149,17 @@ def test_what_the_shared_pool_gives_is_not_the_first_purchase() -> None:
     assert "Buy in total about 77,000 industry SMS, the first of it by Tue 1 Dec" == view["advice_total"]
 
 
+@pytest.mark.parametrize(
+    ("now", "before", "shown"),
+    [(112, 100, "+12 %"), (1_200, 100, "× 12"), (1e308, 1.0, "× 1"), (1e308, 1e-5, ""), (math.nan, 1.0, "")],
+)
+def test_a_change_is_shown_whatever_the_two_weeks_were(now: float, before: float, shown: str) -> None:
+    line = replace(DIGEST.lines[3], burn_week=now, burn_week_before=before)
+    view = digest_view(replace(DIGEST, lines=(line,)), Wording(), public_url="")
+    change = str(view["lines"][0]["burn_change"])
+    assert change[:4] == shown[:4]
+
+
 def crowded(num_bad: int) -> DigestMessage:
     """A digest of many bad balances with long names and notes, each with its alert, and of some that are well."""
     names = [
