@@ -26,6 +26,8 @@ _DOTTED = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*)+""")
 
 MAX_KEY = 100
 """The most characters of a key that faults show."""
+_MAX_HINTS = 200
+"""How many unknown keys of a table are compared with the known ones."""
 
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
@@ -194,10 +196,11 @@ class TomlTable:
 
     def note_unknown_keys(self) -> None:
         """Record each key that was never asked for, with the most similar known key."""
-        for key in self._values:
-            if key not in self._asked:
-                hint = did_you_mean(key, self._asked) if len(key) <= MAX_KEY else ""
-                self.fault(key, f"is unknown{hint}")
+        unknown = [key for key in self._values if key not in self._asked]
+        for number, key in enumerate(unknown):
+            is_compared = len(key) <= MAX_KEY and number < _MAX_HINTS
+            hint = did_you_mean(key, self._asked) if is_compared else ""
+            self.fault(key, f"is unknown{hint}")
 
 
 def described(value: object) -> str:
