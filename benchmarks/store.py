@@ -24,7 +24,7 @@ from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, Wa
 from balancebot.domain.next_reading import NextReading
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.history.prune import pack, prune
-from balancebot.store import estimates, readings, statements, usage, wallets, workers
+from balancebot.store import estimates, readings, statements, usage, use_totals, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.readings import GoodRead, SnapshotRow
@@ -176,7 +176,7 @@ def measure_reads(database: Database, wallet_ids: list[int]) -> dict[str, float]
             conn, wallet_ids, hour=month["since"], deep=False
         ),
         "hours read in it, all": lambda conn: statements.hours_read(conn, wallet_ids, **month),
-        "sums of two weeks, all": lambda conn: usage.totals(conn, since=hour - 14 * 24, until=hour),
+        "sums of two weeks, all": lambda conn: use_totals.of_hours(conn, since=hour - 14 * 24, until=hour),
         "a week of all, every reading": lambda conn: deque(
             readings.snapshots_between(conn, since=end - 9 * _DAY, until=end - 2 * _DAY), maxlen=0
         ),

@@ -31,7 +31,7 @@ from balancebot.store import (
     outbox,
     planned_sends,
     silences,
-    usage,
+    use_totals,
     wallets,
 )
 from balancebot.store.database import Database
@@ -218,9 +218,9 @@ class _PastUsage:
         start = int(since.timestamp() // SECONDS_PER_HOUR)
         return cls(
             ids=wallets.ids(conn),
-            since=usage.totals(conn, since=start, until=hour + 1),
-            week=usage.totals(conn, since=hour - _WEEK_HOURS, until=hour),
-            week_before=usage.totals(conn, since=hour - 2 * _WEEK_HOURS, until=hour - _WEEK_HOURS),
+            since=use_totals.of_hours(conn, since=start, until=hour + 1),
+            week=use_totals.of_hours(conn, since=hour - _WEEK_HOURS, until=hour),
+            week_before=use_totals.of_hours(conn, since=hour - 2 * _WEEK_HOURS, until=hour - _WEEK_HOURS),
         )
 
     def line(self, view: BalanceView, before: Mapping[str, Severity]) -> DigestLine:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from balancebot.domain.balance import Absent, Category, Reading
 from balancebot.domain.usage import HOURS_PER_DAY
-from balancebot.store import usage
+from balancebot.store import usage, use_totals
 from balancebot.store.tables import daily_use, hourly_use
 from balancebot.store.types import chunked
 from balancebot.store.usage import Used, UseRow
@@ -59,8 +59,8 @@ def sums(
     found: dict[tuple[int, Category], Used] = {}
     days = {"since": -(-since // HOURS_PER_DAY), "until": until // HOURS_PER_DAY}
     wanted = set(wallet_ids)
-    of_hours = usage.totals(conn, since=since, until=until, wallet_ids=wallet_ids)
-    for totals in (of_hours, usage.totals_of_days(conn, **days)):
+    of_hours = use_totals.of_hours(conn, since=since, until=until, wallet_ids=wallet_ids)
+    for totals in (of_hours, use_totals.of_days(conn, **days)):
         for wallet_id, of_wallet in totals.items():
             if wallet_id in wanted:
                 for category, used in zip(Category, of_wallet, strict=True):

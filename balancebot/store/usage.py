@@ -7,7 +7,6 @@ their readings; old hours are merged into days.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import repeat
-from operator import add as add_up
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -15,12 +14,9 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Select,
     Table,
     and_,
-    bindparam,
     case,
-    cast,
     func,
     literal_column,
     select,
@@ -41,9 +37,8 @@ from balancebot.store import packing
 from balancebot.store.tables import daily_use, hourly_use, packed_hours
 from balancebot.store.types import BOOKING, chunked, insert_in, insert_into, take_lock, to_reading
 
-_HALF = 2**31
 # literals, because each bound value takes time for every row
-_ZERO: ColumnElement[int] = literal_column("0", BigInteger)
+ZERO: ColumnElement[int] = literal_column("0", BigInteger)
 _MOST: ColumnElement[int] = literal_column(str(MAX_BALANCE), BigInteger)
 _LEAST: ColumnElement[int] = literal_column(str(-MAX_BALANCE), BigInteger)
 
@@ -88,7 +83,7 @@ class UseRow(NamedTuple):
 _INDEX = {category: index for index, category in enumerate(Category)}
 _COLUMNS = ("used", "exposure", "topped_up", "transferred", "refunded", "moved_out", "after")
 _NAMES = {category: tuple(f"{category.value}_{column}" for column in _COLUMNS) for category in Category}
-_ADDED = tuple(name for names in _NAMES.values() for name in names)
+ADDED = tuple(name for names in _NAMES.values() for name in names)
 
 
 def _in_order(table: Table) -> list[Column[Any]]:
@@ -102,10 +97,10 @@ def _in_order(table: Table) -> list[Column[Any]]:
 
 
 PACKED = packing.Packed(hourly_use, packed_hours, per_day=HOURS_PER_DAY, columns=tuple(_in_order(hourly_use)))
-_COLUMN = {column.name: index for index, column in enumerate(PACKED.columns[2:])}
+COLUMN = {column.name: index for index, column in enumerate(PACKED.columns[2:])}
 """The positions of the columns in a packed day."""
 _FOLDED_AT_ONCE = 500
-_BLANK: dict[str, object] = {**NEVER_READ._asdict(), **dict.fromkeys(_ADDED)}
+_BLANK: dict[str, object] = {**NEVER_READ._asdict(), **dict.fromkeys(ADDED)}
 
 
 def add(
@@ -160,7 +155,7 @@ def add_days(conn: Connection, booked: Mapping[int, Mapping[Category, tuple[int,
                 columns[first + number, after] = [part.after or None for part in hours]
         for day in {day for day, _ in columns}:
             times = range(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
-            whole = packing.WalletDay(wallet_id, times, [columns.get((day, name)) for name in _COLUMN])
+            whole = packing.WalletDay(wallet_id, times, [columns.get((day, name)) for name in COLUMN])
             of_days.setdefault(day, {})[wallet_id] = list(whole.rows())
     for day, of_wallets in of_days.items():
         packing.pack(conn, PACKED, day, of_wallets)
@@ -182,7 +177,7 @@ def _replace(conn: Connection, table: Table, rows: Sequence[UseRow]) -> None:
         index_elements=[column.name for column in table.primary_key],
         set_={
             name: func.coalesce(new[name], old[name])
-            for name in (*(category.value for category in Category), *_ADDED)
+            for name in (*(category.value for category in Category), *ADDED)
         },
     )
     time = table.primary_key.columns[0].name
@@ -247,7 +242,7 @@ def courses(
         )
         for wallet_id, hour, balance in conn.execute(wanted):
             found[wallet_id, (hour - since) // every] = hour, balance
-    index = _COLUMN[category.value]
+    index = COLUMN[category.value]
     for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
         for hour, balance in zip(day.times, day.columns[index] or (), strict=False):
             key = (day.wallet_id, (hour - since) // every)
@@ -266,7 +261,7 @@ def use_since(
     """
     names = [name for category in Category for name in (category.value, *_NAMES[category][:2])]
     for day in packing.wallet_days(conn, PACKED, since=hour, wallet_ids=wallet_ids):
-        columns = (day.columns[_COLUMN[name]] or repeat(None) for name in names)
+        columns = (day.columns[COLUMN[name]] or repeat(None) for name in names)
         for at, *values in zip(day.times, *columns):  # noqa: B905 -- what repeats has no end
             yield from _use_of(day.wallet_id, at, values)
     for ids in chunked(wallet_ids):
@@ -292,80 +287,13 @@ def _use_of(
             yield wallet_id, category, at, use or 0, exposure or 0
 
 
-def totals(
-    conn: Connection, *, since: int, until: int, wallet_ids: Collection[int] | None = None
-) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return the totals of each wallet (by id) in the hours `[since, until)`.
-
-    With `wallet_ids`, of those, and possibly of others.
-    """
-    found = _totals(conn, hourly_use, since, until)
-    for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
-        sums = [_sum_of(day, name) for name in _ADDED]
-        before = [number for used in found.get(day.wallet_id, ()) for number in used]
-        found[day.wallet_id] = _in_categories(list(map(add_up, sums, before)) if before else sums)
-    return found
-
-
-def _sum_of(day: packing.WalletDay, name: str) -> int:
-    """Return the sum of a column over a packed day, like `_summed`."""
-    values = day.columns[_COLUMN[name]]
-    if name.endswith("_moved_out"):
-        transferred = day.columns[_COLUMN[name.removesuffix("moved_out") + "transferred"]]
-        if transferred is not None:
-            moved_out = values or repeat(None)
-            return sum(
-                max(-(change or 0), 0) if moved is None else moved
-                for change, moved in zip(transferred, moved_out)  # noqa: B905 -- what repeats has no end
-            )
-    return sum(filter(None, values or ()))
-
-
-def totals_of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return the totals of each wallet (by id) in the merged days of `[since, until)`."""
-    return _totals(conn, daily_use, since, until)
-
-
-def _totals(
-    conn: Connection, table: Table, since: int, until: int
-) -> dict[int, tuple[Used, Used, Used, Used]]:
-    return {
-        wallet_id: _in_categories(
-            [
-                int(high or 0) * _HALF + int(low or 0)
-                for high, low in zip(values[::2], values[1::2], strict=True)
-            ]
-        )
-        for wallet_id, *values in conn.execute(_summing(table), {"since": since, "until": until})
-    }
-
-
-@cache
-def _summing(table: Table) -> Select[Any]:
-    bucket = next(iter(table.primary_key))
-    # in two halves: a sum may be larger than a column can hold, and SQLite raises an error then
-    columns = [cast(_summed(table, name), BigInteger) for name in _ADDED]
-    halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
-    within = (bucket >= bindparam("since"), bucket < bindparam("until"))
-    return select(table.c.wallet_id, *halves).where(*within).group_by(table.c.wallet_id)
-
-
-def _summed(table: Table, name: str) -> ColumnElement[int]:
-    """Return the expression to sum for a column. In rows of older versions, only the sign shows what was moved out."""
-    column: ColumnElement[int] = table.c[name]
-    if not name.endswith("_moved_out"):
-        return column
-    transferred = table.c[name.removesuffix("moved_out") + "transferred"]
-    return func.coalesce(column, case((transferred < _ZERO, -transferred), else_=_ZERO))
-
-
 def packed_hours_read(
     conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
 ) -> Iterator[tuple[int, Category, list[int]]]:
     """Yield (wallet, category, hours of `[since, until)` with a reading) of each packed day that has any."""
     for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
         for category in Category:
-            column = day.columns[_COLUMN[category.value]] or ()
+            column = day.columns[COLUMN[category.value]] or ()
             hours = [hour for hour, reading in zip(day.times, column, strict=False) if reading is not None]
             if hours:
                 yield day.wallet_id, category, hours
@@ -434,8 +362,8 @@ def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int
     if not isinstance(old.type, BigInteger):  # seconds
         return old + new
     return case(
-        (and_(new > _ZERO, old > _MOST - new), _MOST),
-        (and_(new < _ZERO, old < _LEAST - new), _LEAST),
+        (and_(new > ZERO, old > _MOST - new), _MOST),
+        (and_(new < ZERO, old < _LEAST - new), _LEAST),
         else_=old + new,
     )
 
@@ -452,7 +380,7 @@ def _adding(dialect: str, columns: tuple[str, ...]) -> sqlite.Insert:
             # NULL means nothing was used, and takes no space
             **{
                 name: func.coalesce(_plus(old[name], new[name]), new[name], old[name])
-                for name in _ADDED
+                for name in ADDED
                 if name in columns
             },
         },
@@ -465,10 +393,10 @@ def _use(row: Sequence[Any]) -> UseRow:
     width = 1 + len(_COLUMNS)
     readings = values[::width]
     del values[::width]
-    return UseRow(at, wallet_id, Readings(*map(to_reading, readings)), _in_categories(values))
+    return UseRow(at, wallet_id, Readings(*map(to_reading, readings)), in_categories(values))
 
 
-def _in_categories(values: Sequence[int | None]) -> tuple[Used, Used, Used, Used]:
+def in_categories(values: Sequence[int | None]) -> tuple[Used, Used, Used, Used]:
     """Split the columns of totals into one `Used` per category."""
     width = len(_COLUMNS)
     universal, voice, industry, market = (

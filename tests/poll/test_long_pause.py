@@ -10,7 +10,7 @@ from balancebot.config import DigestConfig, RetentionConfig
 from balancebot.domain.balance import Category
 from balancebot.domain.message import DigestMessage
 from balancebot.history.prune import Pruned, prune_steadily
-from balancebot.store import usage, wallets
+from balancebot.store import usage, use_totals, wallets
 from balancebot.store.database import Database
 from balancebot.store.tables import notifications, snapshots
 from tests.world import SHOP, World, industry
@@ -86,7 +86,7 @@ def test_a_month_off(world: World) -> None:
     assert kept + 2 == _num_snapshots(world)
     assert before == pytest.approx(_rate(world), rel=0.2)
     with world.database.read() as conn:
-        booked = sum(used[2].use for used in usage.totals(conn, since=0, until=10**6).values())
+        booked = sum(used[2].use for used in use_totals.of_hours(conn, since=0, until=10**6).values())
     assert 100_000 - balance - USED == booked
 
     _live(world, balance, 25)

@@ -15,7 +15,7 @@ from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
-from balancebot.store import alerts, audit, usage, wallets, workers
+from balancebot.store import alerts, audit, use_totals, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from tests.outbox_bench import let_heartbeats_age
@@ -123,7 +123,7 @@ def booked_hours(world, *balances: int) -> tuple[int, int, int]:
         world.poll()
         world.clock.pass_by(minutes=5)
     with world.database.read() as conn:
-        (of_shop,) = usage.totals(conn, since=0, until=10**7).values()
+        (of_shop,) = use_totals.of_hours(conn, since=0, until=10**7).values()
     used = of_shop[2]
     return used.use, used.topped_up, used.exposure
 
@@ -174,7 +174,8 @@ def test_quota_that_is_bought_for_the_pool_and_moved_on_at_once_is_no_wrong_read
     with database.read() as conn:
         ids = {row.id: row.name for row in wallets.all_wallets(conn)}
         moved = {
-            ids[wallet_id]: used[2] for wallet_id, used in usage.totals(conn, since=0, until=10**7).items()
+            ids[wallet_id]: used[2]
+            for wallet_id, used in use_totals.of_hours(conn, since=0, until=10**7).items()
         }
     assert (50_000, -50_000, 50_000) == (
         moved[POOL].topped_up,

@@ -14,7 +14,7 @@ from balancebot.config import RetentionConfig
 from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.history.prune import pack, prune
-from balancebot.store import packing, readings, statements, usage, wallets
+from balancebot.store import packing, readings, statements, usage, use_totals, wallets
 from balancebot.store.backup import find_faults
 from balancebot.store.database import Database
 from balancebot.store.packing import Packed
@@ -122,7 +122,7 @@ def test_every_hour_comes_back(
     with database.write() as conn:
         usage.put(conn, [UseRow(*key, *rows[key]) for key in sorted(rows)])
         expected = [usage.hours_of(conn, wallet_id, since=0, until=HOUR + 1) for wallet_id in (1, 2, 3)]
-        totals = usage.totals(conn, since=HOUR - 50 * 24 + 7, until=HOUR)
+        totals = use_totals.of_hours(conn, since=HOUR - 50 * 24 + 7, until=HOUR)
         since = list(usage.use_since(conn, [1, 2, 3], HOUR - 55 * 24 + 5))
         courses = list(
             usage.courses(conn, [1, 2], Category.VOICE, since=HOUR - 60 * 24, until=HOUR - 7, every=6)
@@ -135,7 +135,7 @@ def test_every_hour_comes_back(
         assert expected == [
             usage.hours_of(conn, wallet_id, since=0, until=HOUR + 1) for wallet_id in (1, 2, 3)
         ]
-        assert totals == usage.totals(conn, since=HOUR - 50 * 24 + 7, until=HOUR)
+        assert totals == use_totals.of_hours(conn, since=HOUR - 50 * 24 + 7, until=HOUR)
         assert sorted(since) == sorted(usage.use_since(conn, [1, 2, 3], HOUR - 55 * 24 + 5))
         assert sorted(courses) == sorted(
             usage.courses(conn, [1, 2], Category.VOICE, since=HOUR - 60 * 24, until=HOUR - 7, every=6)
@@ -253,7 +253,7 @@ def test_packed_days_go_after_raw_and_become_days_after_hourly(with_past: Databa
     pack_all(with_past)
     retention = RetentionConfig(raw=timedelta(days=2), hourly=timedelta(days=40))
     with with_past.read() as conn:
-        before = usage.totals(conn, since=0, until=HOUR)
+        before = use_totals.of_hours(conn, since=0, until=HOUR)
     pruned = prune(with_past, retention, zone=ZONE, now=NOW)
     first = (SECOND - 2 * DAY) // DAY * DAY
     kept = [row for row in a_past(4) if row.at >= first]
@@ -261,8 +261,8 @@ def test_packed_days_go_after_raw_and_become_days_after_hourly(with_past: Databa
     assert len(a_past(4)) - len(kept) == pruned.num_snapshots
     with with_past.read() as conn:
         assert [(HOUR - 40 * 24) // 24 * 24] == [row.at for row in every_hour(with_past)[:1]]
-        after = usage.totals(conn, since=0, until=HOUR)
-        days = usage.totals_of_days(conn, since=0, until=HOUR // 24)
+        after = use_totals.of_hours(conn, since=0, until=HOUR)
+        days = use_totals.of_days(conn, since=0, until=HOUR // 24)
         first_day = usage.days_of(conn, 1, since=0, until=HOUR // 24)[0]
     for number in (1, 2, 3):
         assert before[number][2].use == after[number][2].use + days[number][2].use

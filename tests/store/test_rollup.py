@@ -2,7 +2,7 @@
 
 from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
-from balancebot.store import usage
+from balancebot.store import usage, use_totals
 from balancebot.store.database import Database
 from balancebot.store.usage import Used, UseRow
 
@@ -55,7 +55,7 @@ def test_totals_are_per_wallet_and_within_the_span(database: Database) -> None:
         for hour in (1, 2, 3):
             booked = {Hour(hour, BalanceKey(wallet, Category.VOICE)): Booked(IDS[wallet]) for wallet in IDS}
             usage.add(conn, IDS, booked, {})
-        found = usage.totals(conn, since=2, until=4)
+        found = use_totals.of_hours(conn, since=2, until=4)
     assert {
         1: (NOTHING, Used(2), NOTHING, NOTHING),
         2: (NOTHING, Used(4), NOTHING, NOTHING),
@@ -130,7 +130,7 @@ def test_sums_may_be_larger_than_a_balance(database: Database) -> None:
                 NOTHING,
                 Used(2 * MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE, 0, MAX_BALANCE),
             )
-        } == (usage.totals(conn, since=25, until=27))
+        } == (use_totals.of_hours(conn, since=25, until=27))
         usage.fold_oldest_day(conn, before=48)
         assert [
             market(
