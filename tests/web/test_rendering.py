@@ -25,9 +25,10 @@ from tests.web.conftest import Desk
 def test_a_page_of_the_operator_s_own_replaces_ours_unless_it_fails(
     open_desk: Callable[..., Desk], tmp_path: Path, template: str, shown: str
 ) -> None:
-    (tmp_path / "web").mkdir()
-    (tmp_path / "web" / "audit.html.j2").write_text(template)
-    desk = open_desk(templates=TemplatesConfig(dir=tmp_path))
+    folder = tmp_path / shown  # pages are kept per folder, and pytest may use a name again
+    (folder / "web").mkdir(parents=True)
+    (folder / "web" / "audit.html.j2").write_text(template)
+    desk = open_desk(templates=TemplatesConfig(dir=folder))
     with desk.user(Role.VIEWER) as browser:
         assert shown in browser.get("/audit?topic=plan").text
         assert 200 == browser.get("/me").status_code
