@@ -220,7 +220,8 @@ class AppsWatch:
     """Watches the `apps_file` of each account. Not safe for several threads.
 
     A version is used when two checks in a row have found it: the first may have met a file that is still being written.
-    A version with far fewer apps is used after a minute: it may be the first half of a file that is written slowly.
+    A version with far fewer apps, or with fewer and no end of its last line, is used after a minute: it may be the
+    beginning of a file that is written slowly.
     """
 
     def __init__(
@@ -278,7 +279,8 @@ class AppsWatch:
 
     def _must_wait(self, account: AccountConfig, updated: AccountConfig, version: FileVersion) -> bool:
         num_gone = len(account.apps) - len(updated.apps)
-        if num_gone < _MIN_GONE or num_gone * _GONE_DIVISOR < len(account.apps):
+        are_many = num_gone >= _MIN_GONE and num_gone * _GONE_DIVISOR >= len(account.apps)
+        if num_gone <= 0 or not (are_many or _is_open_ended(account)):
             return False
         known, since = self._shrunk.get(account.name, (None, 0.0))
         if known != version:
@@ -289,6 +291,14 @@ class AppsWatch:
                 extra={"account": account.name, "apps": len(updated.apps), "kept_apps": len(account.apps)},
             )
         return self._seconds() - since < _SHRUNK_SECONDS
+
+
+def _is_open_ended(account: AccountConfig) -> bool:
+    """Tell whether the last line of the apps file has no end; a file that can't be read has one."""
+    try:
+        return account.apps_file is not None and not account.apps_file.read_bytes().endswith((b"\n", b"\r"))
+    except OSError:
+        return False
 
 
 def _apps_version(account: AccountConfig) -> FileVersion:

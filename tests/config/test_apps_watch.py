@@ -80,6 +80,22 @@ def test_a_file_that_lost_many_apps_is_taken_after_a_minute_and_not_if_they_come
     assert 8 == len(names(looked(watch)))
 
 
+def test_a_file_that_lost_a_few_apps_and_ends_within_a_line_is_taken_after_a_minute(apps, tmp_path):
+    rows = [f"app{number},k{number},secret{number}\n" for number in range(20)]
+    apps.write_text(HEADER + "".join(rows))
+    config = tmp_path / "balancebot.toml"
+    config.write_text('[[accounts]]\nname = "acme"\napps_file = "apps.csv"\n')
+    settings = load(config, environ={}, resolve_secrets=True)
+    now = [0.0]
+    watch = AppsWatch(settings.accounts, environ={}, seconds=lambda: now[0])
+    apps.write_text(HEADER + "".join(rows[:18])[:-4])
+    for _ in range(6):
+        assert watch.check() is None
+        now[0] += 1
+    now[0] += 61
+    assert 18 == len(names(watch.check()))
+
+
 def test_a_rotated_secret_of_the_same_length_is_a_change(watch, apps):
     os.utime(apps, (1, 1))
     looked(watch)
