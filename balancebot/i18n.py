@@ -140,6 +140,13 @@ class Wording(Figures):
         """Return why an alert was closed, as a clause."""
         return self.translate(_CAUSES[cause])
 
+    def why_closed(self, message: AlertMessage) -> str:
+        """Return why the alert of a message was closed, as a clause; '' if it is open."""
+        cause, crossed = message.alert.closed_because, message.measurement.crossed
+        if cause is Cause.ROSE and crossed is not None and crossed.is_by_days:
+            return self.gettext("it lasts long enough again")  # the balance itself may have fallen
+        return self.cause(cause) if cause else ""
+
     def role(self, role: Role) -> str:
         """Return the name of a role."""
         return self.translate(_ROLES[role])

@@ -12,6 +12,7 @@ Slack are printed in order; at some moments they are compared with `status --jso
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -265,11 +266,78 @@ def pool(story: Story) -> None:
     story.look(page=True)
 
 
+def payday(story: Story) -> None:
+    """A bulk at the month's end that was expected, on its day, and the day after."""
+    for last in (datetime(2026, month, day, tzinfo=ZONE) for month, day in ((1, 31), (2, 28), (3, 31))):
+        begin = (last + timedelta(hours=9) - BEGUN) // STEP
+        story.usage[begin : begin + 36] += 30_000 // 36
+    story.stage.clock.at = datetime(2026, 3, 31, 8, tzinfo=ZONE)
+    story.stage.left[SHOP] = 60_000
+    story.stage.lives_through(84)
+    story.stage.reads()
+    story.stage.passes(until=datetime(2026, 3, 31, 13, 30, tzinfo=ZONE))
+    story.look(page=True)
+
+
+def plan_not_sent(story: Story) -> None:
+    """8,000 are announced, and nobody sends them."""
+    story.stage.left[SHOP] = 13_000
+    story.history()
+    story.stage.app.planned_sends.announce(
+        SHOP, messages=8_000, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="sale", by=BY
+    )
+    story.goes_on(FIRST, 16)
+    story.look()
+
+
+def plan_doubled(story: Story) -> None:
+    """8,000 are announced, and 16,000 are sent."""
+    story.stage.left[SHOP] = 21_000
+    begin = place(FIRST, 11)
+    story.usage[begin : begin + 48] += 16_000 // 48
+    story.history()
+    story.stage.app.planned_sends.announce(
+        SHOP, messages=8_000, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="sale", by=BY
+    )
+    story.goes_on(FIRST, 17)
+    story.look()
+
+
+def odds_and_ends(story: Story) -> None:
+    """Two categories low at once, a refund, a transfer, the pool dry, a category switched off, a removed wallet."""
+    stage, market = story.stage, BalanceKey(SHOP.wallet, Category.MARKET)
+    pool = BalanceKey(POOL, Category.INDUSTRY)
+    stage.left[SHOP], stage.left[market], stage.left[pool] = 2_500, 1_500, 20_000
+    stage.usage[market] = story.usage // 2
+    story.history()
+    stage.say("~~~ 30 failed sends are refunded")
+    stage.left[SHOP] += 30
+    story.goes_on(FIRST, 9.5)
+    stage.say("~~~ the whole pool is moved to the app")
+    stage.left[SHOP] += stage.left[pool]
+    stage.left[pool] = 0
+    story.goes_on(FIRST, 11)
+    story.look()
+    stage.say("~~~ market is switched off")
+    del stage.left[market], stage.usage[market]
+    story.goes_on(FIRST, 12)
+    stage.say("~~~ half of the quota goes back to the pool")
+    stage.left[pool], stage.left[SHOP] = stage.left[SHOP] // 2, stage.left[SHOP] - stage.left[SHOP] // 2
+    story.goes_on(FIRST, 13)
+    story.goes_on(FIRST + 6, 13, every=timedelta(hours=1))
+    stage.say("~~~ the app leaves the configuration")
+    live = stage.app.live
+    accounts = tuple(replace(account, apps=()) for account in live.now.accounts)
+    live.now = replace(live.now, accounts=accounts)
+    stage.app.sync_wallets()
+    story.goes_on(FIRST + 6, 14)
+
+
 STORIES: dict[str, Callable[[Story], None]] = {
     told.__name__: told
     for told in (
         mailing, announced, goes_live, doubles, tenfold, month_end, drain, small_drain, wrong_reading, wrong_twice,
-        universal, once_a_day, pool,
+        universal, once_a_day, pool, payday, plan_not_sent, plan_doubled, odds_and_ends,
     )
 }  # fmt: skip
 

@@ -15,6 +15,8 @@ from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.i18n import Wording, mark
+from tests.messages import changed
+from tests.notify.examples import RECOVERED
 
 ENGLISH = Wording(language="en")
 CHINESE = Wording(language="zh-CN", zone=ZoneInfo("Asia/Shanghai"))
@@ -120,6 +122,14 @@ def test_a_deadline_is_before_the_holidays_that_are_known() -> None:
 
     assert ["Fri 27 Nov", "Wed 25 Nov"] == [
         Wording(holidays=calendar).act_by(by, now=now) for calendar in (None, holidays)
+    ]
+
+
+def test_an_alert_that_days_opened_ends_without_a_word_of_the_balance() -> None:
+    """A plan that isn't sent ends it too, while the balance falls."""
+    by_days = Crossed(column=LimitColumn.WARNING_DAYS, limit=7, value=5.5)
+    assert ["the balance is above its limits again", "it lasts long enough again"] == [
+        ENGLISH.why_closed(changed(RECOVERED, crossed=crossed)) for crossed in (None, by_days)
     ]
 
 

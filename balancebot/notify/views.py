@@ -198,7 +198,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         opened_at=words.when(alert.opened_at),
         open_for=words.elapsed((alert.closed_at or message.at) - alert.opened_at),
         observed_at=words.when(measured.observed_at) if measured.observed_at else "",
-        cause=words.cause(alert.closed_because) if alert.closed_because else "",
+        cause=words.why_closed(message),
         acknowledged_by=one_line(alert.acknowledged_by),
         acknowledged_note=one_line(alert.acknowledged_note),
         expects_by=words.when(alert.expects_by) if alert.expects_by else "",

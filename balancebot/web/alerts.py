@@ -193,7 +193,7 @@ def to_csv(request: PageRequest) -> Response:
             instant_cell(alert.opened_at),
             instant_cell(alert.closed_at),
             alert.acknowledged_by or "",
-            why or ("" if alert.closed_because is None else words.cause(alert.closed_because)),
+            why or words.why_closed(last),
             last.context.note,
         )
         for alert, last, why in rows
@@ -309,15 +309,7 @@ def _show_alert(request: PageRequest, fault: str = "") -> Response:
         why=why,
         waits_until=waiting_until(None if hours is None else hours.at(request.now), alert),
         escalates=upcoming(app.settings.escalations, alert),
-        entries=[
-            (
-                entry,
-                say.cause(cause)
-                if (cause := entry.message.alert.closed_because)
-                else _why(entry.message, say),
-            )
-            for entry in entries
-        ],
+        entries=[(entry, say.why_closed(entry.message) or _why(entry.message, say)) for entry in entries],
         opening=entries[-1].message.measurement if entries else last.measurement,
         present=present,
         todo=todo,
