@@ -1,7 +1,9 @@
 """Orders: purchases, how much of each has arrived, and the top-ups that belong to them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -10,7 +12,7 @@ from balancebot.domain.balance import BalanceKey, Category, WalletName, account_
 from balancebot.domain.local_time import read_day_end
 from balancebot.domain.number_text import read_quantity
 from balancebot.domain.order import AWAITED, Order
-from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.orders.orders import cost_of, order_document, read_price
 from balancebot.sheet_writer import Cell
 from balancebot.web.downloads import MAX_IN_CSV, csv_file
@@ -52,17 +54,27 @@ def add(request: PageRequest) -> Response:
     expected_at = read_day_end(request.sent("expected"), request.zone, now=request.now)
     price = read_price(request.sent("price")) if request.sent("price") else None
     category = next((found for found in Category if found.value == request.sent("category")), None)
-    if isinstance(quantity, Sentence):
-        return _listed(request, sentence("The quantity %(fault)s", fault=quantity))
-    if isinstance(expected_at, Sentence):
-        return _listed(request, sentence("The date %(fault)s", fault=expected_at))
-    if isinstance(price, Sentence):
-        return _listed(request, sentence("The price %(fault)s", fault=price))
-    if category is None:
-        return _listed(request, sentence("Choose a category."))
     exactly = request.sent_exactly("wallet")
     known = request.app.operate_orders.known()
     name = WalletName(exactly if exactly in known else exactly.strip())
+    names = {*known, *(WalletName(account_of(wallet)) for wallet in known)}
+    if (
+        isinstance(quantity, Sentence)
+        or isinstance(expected_at, Sentence)
+        or isinstance(price, Sentence)
+        or category is None
+        or name not in names
+    ):
+        checks: dict[str, object] = {
+            "wallet": name in names or unknown_wallet(name, did_you_mean(name, names)),
+            "category": category or sentence("Choose a category."),
+            "quantity": quantity,
+            "expected": expected_at,
+            "price": price,
+        }
+        return _listed(
+            request, faults={field: fault for field, fault in checks.items() if isinstance(fault, Sentence)}
+        )
     made = request.app.operate_orders.add(
         BalanceKey(name, category),
         quantity=quantity,
@@ -120,7 +132,13 @@ def match(request: PageRequest) -> Response:
     return done(f"/orders/{request.part('id')}", what)
 
 
-def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
+def _listed(
+    request: PageRequest,
+    fault: Sentence | None = None,
+    *,
+    faults: Mapping[str, Sentence] = MappingProxyType({}),
+) -> Response:
+    """Show the orders; `fault` is above the form, `faults` are at its fields."""
     settings = request.app.settings.orders
     orders = sorted(
         request.app.operate_orders.listed(),
@@ -131,8 +149,9 @@ def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
     return show(
         request,
         "orders.html.j2",
-        status=200 if fault is None else 422,
+        status=200 if fault is None and not faults else 422,
         fault="" if fault is None else request.words.translate(fault),
+        faults={field: request.words.translate(found) for field, found in faults.items()},
         orders=[(order, order.state(request.now), cost_of(order, settings.prices)) for order in shown],
         paging=paging,
         currency=settings.currency,

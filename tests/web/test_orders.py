@@ -54,6 +54,9 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(desk: Desk) -> None:
         ):
             answer = browser.post("/orders/add", data=token | order(**{field: value}))
             assert (422, True) == (answer.status_code, "PO 4711" in answer.text), field
+            assert re.search(rf'id="h-{field}"><span class="fault">[^<]*{value}', answer.text), field
+        answer = browser.post("/orders/add", data=token | order(quantity="many", price="cheap"))
+        assert 2 == answer.text.count('class="fault"')
 
 
 def test_a_viewer_sees_orders_and_changes_none(desk: Desk) -> None:
