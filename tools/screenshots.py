@@ -29,7 +29,7 @@ NAME, PASSWORD = "demo", "a long secret"
 
 def edit(page: Page) -> None:
     """Open a row, enter another limit, and wait for the preview of its effects."""
-    page.locator("tr", has_text="acme/checkout").locator("a.button").click()
+    page.get_by_role("link", name="Edit acme/checkout:industry").click()
     page.locator("#e-warning_below").fill("150,000")
     page.locator(".compare").wait_for()
 

@@ -7,6 +7,7 @@ from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.runway import NO_END_DAYS
 from balancebot.domain.threshold import LimitColumn, Scope
 from balancebot.domain.threshold_cell import read_column
+from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView
 from balancebot.thresholds.edit import balances_of
@@ -74,8 +75,10 @@ class CurrentFigures:
             if (view := self._views.get(key)) is not None and isinstance(view.reading, int)
         ]
         rates = [rate for view in views if (rate := usual_rate(view)) > 0]
+        # a balance that was never more than 0 doesn't run out
+        running = [view for view in views if view.reading or view.severity is not Severity.OK]
         return ScopeFigures(
-            first=min(views, key=sort_key(SortOrder.RUNWAY), default=None),
+            first=min(running or views, key=sort_key(SortOrder.RUNWAY), default=None),
             num_known=len(views),
             rates=(min(rates), max(rates)) if rates else None,
         )

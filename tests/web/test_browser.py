@@ -26,7 +26,7 @@ def world(watching: World) -> World:
 
 def open_editor(page: Page, wallet: str) -> None:
     page.goto("/thresholds")
-    page.locator("tr", has_text=wallet).get_by_role("link", name="Edit").click()
+    page.get_by_role("link", name=f"Edit {wallet}:").click()
     expect(page.locator("#e-warning_below")).to_be_focused()
 
 
@@ -66,7 +66,7 @@ def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_do
     page.keyboard.press("Enter")
 
     expect(page.locator("#rows")).to_contain_text("Saved, and judged by the latest readings.")
-    expect(page.locator("tr", has_text="acme/checkout").get_by_role("link", name="Edit")).to_be_focused()
+    expect(page.get_by_role("link", name="Edit acme/checkout:industry")).to_be_focused()
     assert 70_000 == row(desk).warning_below
 
 

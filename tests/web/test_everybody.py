@@ -125,7 +125,7 @@ def states(desk: Desk, page: Page) -> Iterator[str]:
 
     def open_editor(value: str) -> None:
         page.goto("/thresholds")
-        page.locator("tr", has_text=CHECKOUT).locator("a.button").click()
+        page.locator("a.button[href*='wallet=acme%2Fcheckout']").click()
         page.locator("#e-warning_below").fill(value)
 
     open_editor("150,000")
