@@ -122,9 +122,9 @@ def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
         evidence[i] = gathered
         if at >= DAY:
             gathered = gather(gathered, int(points(spikes.score[i], spikes.bar[i], memory[i], trial)))
-        if gathered == SPIKING and not is_open:
+        if gathered >= SPIKING and not is_open:
             told.append(at)
-        is_open = gathered == SPIKING or (is_open and gathered > 0)
+        is_open = gathered >= SPIKING or (is_open and gathered > 0)
     return len(told), evidence, memory
 
 
