@@ -159,7 +159,7 @@ def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, 
         gathered = int(evidence[readings[i, 0]])
         for k in range(number):
             gathered = gather(gathered, int(evidence_of[i, k]))
-            if gathered == SPIKING:
+            if gathered >= SPIKING:
                 at[i] = k + 1
                 break
     return at
