@@ -61,7 +61,7 @@ class BookedUsage:
     """Whether it is an app whose pool was read too: quota moved back would show there."""
     top_ups: tuple[tuple[TopUp, bool], ...] = ()
     """The top-ups since then, and whether each was on order."""
-    taken_back: Mapping[BalanceKey, datetime] = field(default_factory=dict)
+    wrong_readings: Mapping[BalanceKey, datetime] = field(default_factory=dict)
     """The balances whose booked reading was wrong, and when it was read."""
 
     def pace(self) -> Iterator[tuple[BalanceKey, float]]:
@@ -186,7 +186,7 @@ def _book(
             top_ups=tuple(
                 (top_up, bool(matches)) for top_up, matches in topped_up if top_up.wallet == row.name
             ),
-            taken_back={
+            wrong_readings={
                 reading.balance: reading.read_at for reading, _ in wrong if reading.balance.wallet == row.name
             },
         )

@@ -68,7 +68,7 @@ class JudgeBalances:
     book: ThresholdBook
     margin: float
     now: datetime
-    taken_back: Mapping[BalanceKey, datetime] = field(default_factory=dict)
+    wrong_readings: Mapping[BalanceKey, datetime] = field(default_factory=dict)
     """The balances whose reading before was wrong, and when that was read."""
 
     def judge(
@@ -110,9 +110,10 @@ class JudgeBalances:
     ) -> None:
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
         alert = alerts.of(subject)
-        spike_alert = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
-        if reading is Absent.UNALLOCATED and spike_alert is not None:
-            alerts.close(spike_alert, Cause.UNALLOCATED)
+        if reading is Absent.UNALLOCATED:
+            spike_alert = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
+            if spike_alert is not None:
+                alerts.close(spike_alert, Cause.UNALLOCATED)
         if alert is None and reading is Absent.UNALLOCATED:
             return  # a shortcut: half of all balances are unallocated
         effective = self.book.effective(snapshot.wallet, category)
@@ -128,14 +129,17 @@ class JudgeBalances:
             )
 
         verdict = judged(effective.limits)
+        if alert is None and verdict.severity is Severity.OK:
+            return  # the usual case
         cause = Cause.ROSE
         if alert is not None and verdict.recovered:
             if reading is Absent.UNALLOCATED:
                 cause = Cause.UNALLOCATED
             elif not judged(alert.limits).recovered:
                 cause = Cause.LIMIT_CHANGED
-            elif was_wrong(alert, self.taken_back.get(BalanceKey(snapshot.wallet, category))):
+            elif was_wrong(alert, self.wrong_readings.get(BalanceKey(snapshot.wallet, category))):
                 cause = Cause.WRONG_READING
+        spike_alert = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
         alerts.advance(
             subject,
             verdict,

@@ -240,7 +240,7 @@ class JudgeSpikes:
             if balance.booked.is_certain and not balance.was_empty:
                 drained = evidence.drained and balance.booked.is_surely_use
                 points = gather(points, evidence.points, drained=drained)
-            if balance.key in balance.booked.taken_back:
+            if balance.key in balance.booked.wrong_readings:
                 points = 0  # what looked like usage was a wrong reading
             stopped = evidence.stopped and not balance.rose
             if (points, stopped) != (balance.evidence.spike_points, balance.evidence.stopped):
@@ -268,7 +268,7 @@ class JudgeSpikes:
             elif verdict.is_spike and (spike is not None or verdict.spike is not None):
                 open_alerts.advance(subject, _SPIKE, partial(_measurement, conn, verdict, now))
             elif spike is not None and verdict.reading != 0:
-                is_wrong = was_wrong(spike, verdict.of.booked.taken_back.get(key))
+                is_wrong = was_wrong(spike, verdict.of.booked.wrong_readings.get(key))
                 open_alerts.advance(
                     subject,
                     FINE,

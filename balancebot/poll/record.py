@@ -135,7 +135,7 @@ class RecordReadings:
                 book=context.book,
                 margin=self.margin,
                 now=now,
-                taken_back={key: at for usage in booked for key, at in usage.taken_back.items()},
+                wrong_readings={key: at for usage in booked for key, at in usage.wrong_readings.items()},
             )
             readings.record_good(
                 conn,
