@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from balancebot.domain.alert import RECOVERIES, Cause, Reason
 from balancebot.domain.message import Action, AlertMessage, OutgoingMessage, TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.notify.email.compose import message_id
@@ -48,7 +49,7 @@ def compare(town: Town) -> Balance:
         sent = {row.id: row for row in conn.execute(select(deliveries))}
         decided = _decided(conn)
         looks = {
-            row.id: (row.severity, row.calm_since is not None and row.closed_at is None)
+            row.id: (_title(row), row.calm_since is not None and row.closed_at is None)
             for row in conn.execute(select(alerts))
         }
     books = _Books(town, sent)
@@ -76,9 +77,20 @@ def _decided(conn: Connection) -> dict[str, list[list[News]]]:
     for row in rows:
         assert isinstance(row.message, AlertMessage)
         alert = row.message.alert
+        # the town's balances return to the very same number, which is rightly taken for a reading that was wrong
+        was_wrong = alert.closed_because is Cause.WRONG_READING
+        reason = Reason.RECOVERED if was_wrong else row.reason
         episodes = found.setdefault(str(alert.subject.wallet), {})
-        episodes.setdefault(row.alert_id, []).append((row.reason, alert.severity.word))
+        episodes.setdefault(row.alert_id, []).append((reason, alert.severity.word))
     return {wallet: list(episodes.values()) for wallet, episodes in found.items()}
+
+
+def _title(row: Row[Any]) -> str:
+    return (
+        "Closed"
+        if row.closed_because is not None and row.closed_because not in RECOVERIES
+        else _TITLES[row.severity]
+    )
 
 
 def _differences(
@@ -154,10 +166,9 @@ class _Books:
             row = self._sent.get(delivery_id)
             if row is None or row.alert_id is None or row.action != Action.POST:
                 continue
-            severity, calm = looks[row.alert_id]
+            title, calm = looks[row.alert_id]
             if calm != (_CALM in str(message["blocks"])):
                 yield f"the message of alert {row.alert_id} {'does not say' if calm else 'says'} that it is well"
-            title = _TITLES[severity]
             # a message that began as news says it in the midst of a sentence, before "(was …)"
             head = message["text"].partition("—")[0].partition("(was")[0]
             if title.casefold() not in head.casefold():
