@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import Decision, DecisionWriter
 from balancebot.domain import alert as life
-from balancebot.domain.alert import Alert, AlertKind, Transition, is_told_by_spike
+from balancebot.domain.alert import Alert, AlertKind, Transition, is_covered_by_spike
 from balancebot.domain.audit import Act, Actor
 from balancebot.domain.escalation import escalate
 from balancebot.domain.message import AlertMessage, SilenceMessage
@@ -232,7 +232,7 @@ class OperateAlerts:
         }
         for last in still_open:
             spike = spikes.get(last.alert.subject.balance)
-            is_covered = last.alert is not spike and is_told_by_spike(
+            is_covered = last.alert is not spike and is_covered_by_spike(
                 last.alert.severity, last.measurement.crossed, spike
             )
             quiet_below = Severity.DEPLETED if is_covered else self.writer.quiet_below(now)

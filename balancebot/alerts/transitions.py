@@ -112,11 +112,11 @@ class OpenAlerts:
         cause: Cause = Cause.ROSE,
         fault: str = "",
         members: tuple[WalletName, ...] = (),
-        told_by_spike: bool = False,
+        covered_by_spike: bool = False,
     ) -> None:
         """Apply a verdict. `measure` is called only if there is an alert; a new alert gets `fault` and `members`.
 
-        `told_by_spike`: below depleted nothing is sent, because the alert of a usage spike covers it.
+        `covered_by_spike`: below depleted nothing is sent, because the alert of a usage spike covers it.
         """
         last = self._last(subject)
         alert = None if last is None else last.alert
@@ -129,7 +129,7 @@ class OpenAlerts:
             subject=subject,
             now=self._now,
             silenced=until is not None,
-            quiet_below=Severity.DEPLETED if told_by_spike else self._quiet_below,
+            quiet_below=Severity.DEPLETED if covered_by_spike else self._quiet_below,
             limits=limits,
             cause=cause,
             flaps=self._flaps(subject) if alert is None else self._worsenings(alert, verdict.severity),

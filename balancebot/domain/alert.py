@@ -365,7 +365,7 @@ def top_up(alert: Alert, messages: int, *, silenced: bool, quiet_below: Severity
     return Transition(alert=alert, reason=Reason.TOPPED_UP, edit=True, arrived=messages)
 
 
-def is_told_by_spike(severity: Severity, crossed: Crossed | None, spike: Alert | None) -> bool:
+def is_covered_by_spike(severity: Severity, crossed: Crossed | None, spike: Alert | None) -> bool:
     """Tell whether an open usage spike covers a low balance: its message says how long the balance lasts at that rate.
 
     Then a runway limit needs no message of its own until the spike ends. A limit in messages, or an empty balance, does.

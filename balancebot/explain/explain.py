@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from balancebot.config import Settings
-from balancebot.domain.alert import Alert, AlertKind, AlertSubject, is_told_by_spike
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, is_covered_by_spike
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.escalation import upcoming
 from balancebot.domain.message import AlertMessage
@@ -243,7 +243,7 @@ class _Collector:
                     silenced_until=silenced_until(self._silences, low or subject, self._now),
                     margin=margin,
                     remind_every=self._settings.alerts.remind_every,
-                    told_by_spike=is_told_by_spike(verdict.severity, verdict.crossed, spike),
+                    covered_by_spike=is_covered_by_spike(verdict.severity, verdict.crossed, spike),
                 )
             ),
         )

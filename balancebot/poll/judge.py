@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
-from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause, is_told_by_spike
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause, is_covered_by_spike
 from balancebot.domain.balance import (
     Absent,
     BalanceKey,
@@ -148,7 +148,7 @@ class JudgeBalances:
             ),
             limits=effective.limits,
             cause=cause,
-            told_by_spike=is_told_by_spike(verdict.severity, verdict.crossed, spike_alert)
+            covered_by_spike=is_covered_by_spike(verdict.severity, verdict.crossed, spike_alert)
             or (spike is not None and _is_warning_by_days(verdict)),
         )
 

@@ -256,7 +256,7 @@ class JudgeSpikes:
         """Advance the `burn_spike` of each balance.
 
         If the `low_balance` alert of a balance is or was critical or worse, it covers the spike: no spike alert is opened,
-        and an open one is closed without a message. Vice versa, a spike that was told covers a low balance that wasn't.
+        and an open one is closed without a message. Conversely, a notified spike covers a low balance that isn't critical yet.
         """
         for verdict in verdicts:
             key = verdict.key

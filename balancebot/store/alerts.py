@@ -339,7 +339,7 @@ def muted_counts(conn: Connection) -> MutedCounts:
     c = alerts.c
     is_open = c.closed_at.is_(None)
     spikes = alerts.alias("spikes")
-    told_by_spike = and_(
+    covered_by_spike = and_(
         c.kind == AlertKind.LOW_BALANCE.value,
         exists().where(
             spikes.c.closed_at.is_(None),
@@ -354,7 +354,7 @@ def muted_counts(conn: Connection) -> MutedCounts:
             func.count().filter(_IS_SILENCED).label("silenced"),
             func.count(c.acknowledged_at).label("acknowledged"),
             func.count()
-            .filter(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), ~told_by_spike)
+            .filter(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), ~covered_by_spike)
             .label("waiting"),
             func.count().filter(c.flaps >= FLAPS).label("flapping"),
             func.coalesce(func.sum(c.relapses), 0).label("relapses"),
