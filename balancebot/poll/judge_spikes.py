@@ -256,7 +256,8 @@ class JudgeSpikes:
         """Advance the `burn_spike` of each balance.
 
         If the `low_balance` alert of a balance is or was critical or worse, it covers the spike: no spike alert is opened,
-        and an open one is closed without a message. Conversely, a notified spike covers a low balance that isn't critical yet.
+        and an open one is closed without a message. Conversely, a spike that was notified first covers a runway that becomes
+        critical because of it.
         """
         for verdict in verdicts:
             key = verdict.key
