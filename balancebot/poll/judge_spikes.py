@@ -282,8 +282,8 @@ def _is_covered(open_alerts: OpenAlerts, key: BalanceKey, spike: Alert | None) -
     low = open_alerts.of(AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category))
     if low is None:
         return False
-    is_told = spike is not None and spike.peak is not None
-    present = low.severity if not is_told or low.severity is Severity.DEPLETED else Severity.OK
+    was_notified = spike is not None and spike.peak is not None
+    present = low.severity if not was_notified or low.severity is Severity.DEPLETED else Severity.OK
     return max(present, low.peak or Severity.OK) >= Severity.CRITICAL
 
 
