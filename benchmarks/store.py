@@ -70,7 +70,7 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
         workers.renew(conn, ME, now=at)
         with costs.of("claim"):
             rows = wallets.claim_due(conn, ME, now=at)
-            wallets.held(conn, ME, [row.id for row in rows])
+            wallets.named(conn, [row.name for row in rows], held_by=ME)
         with costs.of("wallets"):
             next_read_at = at + EVERY
             good = [
@@ -82,9 +82,9 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             readings.record_good(conn, good)
         with costs.of("snapshots"):
             readings.append_snapshots(conn, [SnapshotRow(second, row.id, read) for row in rows])
-        with costs.of("beliefs read"):
-            estimates.of_wallets(conn, [row.id for row in rows])
-        with costs.of("beliefs written"):
+        with costs.of("evidence read"):
+            estimates.evidence(conn, [row.id for row in rows])
+        with costs.of("estimates written"):
             estimates.save_estimates(
                 conn, [estimate_row(row.id, category, at) for row in rows for category in IN_USE]
             )
