@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from balancebot.notify.heartbeat import Heartbeat
     from balancebot.notify.render import Renderer
     from balancebot.notify.slack.listener import SlackApp
-    from balancebot.notify.worker import DeliverOutbox
     from balancebot.people.log_in import LogIn
     from balancebot.people.openid import OpenIdConnect
 
@@ -182,9 +181,8 @@ class App:
             return {}
 
     @cached_property
-    def deliver_outbox(self) -> "DeliverOutbox":
+    def deliver_outbox(self) -> DeliverOutbox:
         """Sends what waits in the outbox."""
-
         return DeliverOutbox(
             self.database,
             self.channels,

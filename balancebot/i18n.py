@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from balancebot.catalogue import Figures, catalogue
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
@@ -288,9 +288,13 @@ class Wording(Figures):
             case Reason.CLOSED:
                 return self.gettext("closed the alert for %(name)s", **figures)
 
+    def working_day(self, order_by: datetime) -> date:
+        """Return the last working day that is early enough to act."""
+        return working_day_before(order_by, self.zone, self.holidays)
+
     def act_by(self, order_by: datetime, *, now: datetime) -> str:
         """Return the last working day that is early enough to act; '' if that is today or past."""
-        day = working_day_before(order_by, self.zone, self.holidays)
+        day = self.working_day(order_by)
         if day <= self.local(now).date():
             return ""
         noon = datetime.combine(day, time(12), self.zone)

@@ -67,6 +67,12 @@ class Story:
     def goes_on(self, day: float, hour: float = 0.0, *, every: timedelta = STEP) -> None:
         self.stage.passes(until=at(day, hour), every=every)
 
+    def announce(self, messages: int) -> None:
+        """Announce a send that takes two hours, from 11:00 on."""
+        self.stage.app.planned_sends.announce(
+            SHOP, messages=messages, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="sale", by=BY
+        )
+
     def look(self, *, page: bool = False) -> None:
         """Print the state of the shop in `status --json`, `advise`, the truth and, if wanted, the page."""
         stage, say = self.stage, self.stage.say
@@ -111,9 +117,7 @@ def announced(story: Story) -> None:
     begin = place(FIRST, 11)
     story.usage[begin : begin + 24] += 100_000 // 24
     story.history()
-    story.stage.app.planned_sends.announce(
-        SHOP, messages=100_000, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="spring sale", by=BY
-    )
+    story.announce(100_000)
     story.look()
     story.goes_on(FIRST, 12)
     story.look(page=True)
@@ -283,9 +287,7 @@ def plan_not_sent(story: Story) -> None:
     """8,000 are announced, and nobody sends them."""
     story.stage.left[SHOP] = 13_000
     story.history()
-    story.stage.app.planned_sends.announce(
-        SHOP, messages=8_000, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="sale", by=BY
-    )
+    story.announce(8_000)
     story.goes_on(FIRST, 16)
     story.look()
 
@@ -296,9 +298,7 @@ def plan_doubled(story: Story) -> None:
     begin = place(FIRST, 11)
     story.usage[begin : begin + 48] += 16_000 // 48
     story.history()
-    story.stage.app.planned_sends.announce(
-        SHOP, messages=8_000, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="sale", by=BY
-    )
+    story.announce(8_000)
     story.goes_on(FIRST, 17)
     story.look()
 

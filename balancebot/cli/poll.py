@@ -43,6 +43,7 @@ def poll(
         report = _read(app, alerts=not no_alerts)
         reporter.polled(report)
         show(_for_people(report))
+        damaged = app.damage_remarks()
         if not no_alerts:
             app.operate_alerts.tick()
             app.operate_orders.tick()
@@ -52,10 +53,7 @@ def poll(
     failures = [
         *(str(error.message) for error in report.errors),
         *(f"not kept: {fault}" for fault in report.faults),
-        *(
-            f"{name} is neither read nor judged: {damage}"
-            for name, damage in command.database.set_aside.wallets.items()
-        ),
+        *damaged,
         *waiting,
     ]
     if failures:

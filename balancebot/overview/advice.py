@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.config import OrdersConfig
 from balancebot.domain.balance import BalanceKey, Category, WalletName
-from balancebot.domain.local_time import json_instant, local_time, working_day_before
+from balancebot.domain.local_time import json_instant, local_time
 from balancebot.domain.order import Purchase, purchases
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.runway import Estimate, OrderAdvice
@@ -272,9 +272,7 @@ def _instant(order_by: datetime | None) -> str | None:
 
 
 def _day(order_by: datetime | None, words: Wording) -> str | None:
-    if order_by is None:
-        return None
-    return working_day_before(order_by, words.zone, words.holidays).isoformat()
+    return None if order_by is None else words.working_day(order_by).isoformat()
 
 
 def _urgency(row: AdviceRow) -> tuple[bool, float, BalanceKey]:

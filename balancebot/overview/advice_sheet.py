@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from balancebot.config import OrdersConfig
-from balancebot.domain.local_time import working_day_before
 from balancebot.domain.runway import NO_END_HOURS
 from balancebot.i18n import Wording
 from balancebot.overview.advice import Advice, AdviceRow
@@ -134,9 +133,7 @@ class AdviceSheets:
         )
 
     def _day(self, order_by: datetime | None) -> str:
-        if order_by is None:
-            return ""
-        return working_day_before(order_by, self.words.zone, self.words.holidays).isoformat()
+        return "" if order_by is None else self.words.working_day(order_by).isoformat()
 
 
 def _rounded(per_day: float | None) -> Cell:

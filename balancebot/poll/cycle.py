@@ -209,7 +209,7 @@ class PollCycle:
         with self._claiming:
             started_at = self._clock.now()
             self._make_due_if_clock_went_back(started_at)
-            self._database.watch_mended_again()
+            self._database.watch_repaired_again()
             with self._database.read() as conn:
                 self._database.verify(conn)
                 if not wallets.any_due(conn, now=started_at, failing=failing):
@@ -387,7 +387,7 @@ class PollCycle:
         for name in aside.keys() - self._set_aside:
             log.error("wallet.set_aside", extra={"wallet": name, "damage": aside[name]})
         for name in self._set_aside - aside.keys():
-            log.info("wallet.mended", extra={"wallet": name})
+            log.info("wallet.repaired", extra={"wallet": name})
         self._set_aside = frozenset(aside)
         new = set_aside.record(conn, recorded=cycle.results.keys() - aside.keys(), now=now)
         if new:
@@ -413,7 +413,7 @@ def _damage_notice(damaged: Mapping[WalletName, str], now: datetime) -> NoticeMe
         lines=(
             *lines,
             sentence(
-                "Everything else is watched as before. Mend these rows, or put a backup back. Mended wallets are "
+                "Everything else is watched as before. Repair these rows, or restore a backup. Repaired wallets are "
                 "watched again within minutes, without a restart."
             ),
         ),

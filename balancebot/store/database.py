@@ -26,7 +26,7 @@ WAIT = timedelta(seconds=5)
 _FROZEN = timedelta(seconds=10)
 _SEARCH_AGAIN = timedelta(minutes=1)
 _SEARCHES_SKIPPED = 5
-"""While wallets are set aside, every this many times `search_again` they are searched for what was mended."""
+"""While wallets are set aside, every this many times `search_again` they are searched again for repaired rows."""
 _MOST_DAMAGED = 100
 """With more damaged values than this the whole database counts as damaged, and nothing is set aside."""
 
@@ -210,8 +210,8 @@ class Database:
         self.set_aside = self._found_to_set_aside
         return run()
 
-    def watch_mended_again(self) -> None:
-        """Search again from time to time while wallets are set aside, so that mended ones are read again."""
+    def watch_repaired_again(self) -> None:
+        """Search again from time to time while wallets are set aside, so that repaired ones are read again."""
         if self.set_aside is not NONE_SET_ASIDE and monotonic() >= self._recheck_at:
             with self._explained():
                 self._search_damage()
@@ -227,7 +227,7 @@ class Database:
                 self._found_to_set_aside = damage.to_set_aside(connection, found)
         if found:
             self._found_damage = (
-                f"database {self.place}: it is damaged: {found[0]}; put a backup back, or mend the row"
+                f"database {self.place}: it is damaged: {found[0]}; restore a backup, or repair the row"
             )
         self._search_again_at = monotonic() + self._search_again
         self._recheck_at = monotonic() + _SEARCHES_SKIPPED * self._search_again

@@ -1,7 +1,7 @@
 """Wallets that are set aside because rows of theirs are damaged, so that the others are read, judged and alerted.
 
 `Database` finds them after an error, and passes them on with each connection. Selects of many wallets leave them out by
-`whole`. Nothing is written to their rows before somebody has mended them.
+`whole`. Nothing is written to their rows before somebody has repaired them.
 """
 
 from collections.abc import Collection, Mapping
@@ -63,15 +63,15 @@ def whole(conn: Connection, table: Table) -> tuple[ColumnElement[bool], ...]:
 def record(conn: Connection, *, recorded: Collection[WalletName], now: datetime) -> dict[WalletName, str]:
     """Store which wallets are set aside; return those that weren't before.
 
-    `recorded` are wallets whose readings were just stored: they are mended if they were set aside before.
+    `recorded` are wallets whose readings were just stored: those that were set aside before are repaired.
     """
     aside, known = of(conn).wallets, current(conn)
     new = {name: damage for name, damage in aside.items() if name not in known}
     for name, damage in new.items():
         installation.note(conn, _PREFIX + name, damage, now=now)
-    mended = [name for name in known if name not in aside and name in recorded]
-    if mended:
-        conn.execute(delete(facts).where(facts.c.key.in_([_PREFIX + name for name in mended])))
+    repaired = [name for name in known if name not in aside and name in recorded]
+    if repaired:
+        conn.execute(delete(facts).where(facts.c.key.in_([_PREFIX + name for name in repaired])))
     return new
 
 

@@ -108,7 +108,7 @@ class Guard:
             else:
                 await refusal(scope, receive, send_with_headers)
         except ClientDisconnect:
-            return  # nobody waits for an answer, and whoever hangs up must not fill the log
+            return  # nobody waits for an answer, and clients that hang up must not fill the log
         except Exception as error:
             if has_begun:
                 raise
