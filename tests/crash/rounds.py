@@ -12,9 +12,9 @@ from tests.crash.episodes import Level
 from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
 from tests.crash.troubles import trouble
-from tests.patience import PATIENCE
 
-"""Seconds until a town must have come to rest, on a machine that others keep busy."""
+_PATIENCE = 600.0
+"""Seconds until a town must have come to rest, on a machine that others keep busy; what is well takes none of it."""
 _AMBUSH = 6.0
 """Seconds for which a boundary is waited for."""
 _HOUR_PASSES = 0.25
@@ -57,10 +57,10 @@ def play(town: Town, number: int, seed: int, *blows: Blow) -> Round:
     chance = random.Random(f"{seed}/{number}")
     began = time.monotonic()
     happened = [_endure(town, blow, chance) for blow in blows] or _play(town, chance)
-    rested = town.until_quiet(PATIENCE)
+    rested = town.until_quiet(_PATIENCE)
     rested_at = time.monotonic()
     balance = compare(town)
-    while balance.repeats and time.monotonic() < rested_at + PATIENCE:
+    while balance.repeats and time.monotonic() < rested_at + _PATIENCE:
         time.sleep(0.5)  # what was in doubt is looked for again after a minute, and taken back
         balance = compare(town)
     return Round(
@@ -76,9 +76,9 @@ def play(town: Town, number: int, seed: int, *blows: Blow) -> Round:
 def _endure(town: Town, blow: Blow, chance: random.Random) -> str:
     town.traps.arm(blow)
     town.move(_certain_news(town, chance))
-    came = town.traps.wait(PATIENCE)
+    came = town.traps.wait(_PATIENCE)
     town.start()
-    town.until_recorded(PATIENCE)
+    town.until_recorded(_PATIENCE)
     return f"{blow.fate} at {blow.boundary}{'' if came else ', which did not come'}"
 
 
@@ -86,8 +86,8 @@ def _play(town: Town, chance: random.Random) -> list[str]:
     blows: list[str] = []
     if chance.random() < _HOUR_PASSES:
         town.let_an_hour_pass()
-        town.until_read_since(SystemClock().now(), PATIENCE)
-        town.until_recorded(PATIENCE)
+        town.until_read_since(SystemClock().now(), _PATIENCE)
+        town.until_recorded(_PATIENCE)
     for _ in range(chance.choice((1, 1, 2))):
         town.move(_moves(town, chance))
         for _ in range(chance.choice((1, 1, 2))):
@@ -95,9 +95,9 @@ def _play(town: Town, chance: random.Random) -> list[str]:
                 blows.append(trouble(town, chance))
             blows.append(_strike(town, chance))
             town.start(watched=chance.random() < 0.8)
-        if not town.until_recorded(PATIENCE):
+        if not town.until_recorded(_PATIENCE):
             # what was never read can't be told: so the books below may be short of it
-            blows.append(f"not read within {PATIENCE:.0f} s: is the machine too busy?")
+            blows.append(f"not read within {_PATIENCE:.0f} s: is the machine too busy?")
     return blows
 
 
