@@ -30,11 +30,11 @@ from urllib.request import urlopen
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import WalletName
 from balancebot.jsms.simulator import FaultKind, SimulatedFault
-from tests.crash.books import compare
+from tests.crash.deployment import Deployment
 from tests.crash.episodes import Level
-from tests.crash.town import Town
-from tests.crash.traps import Blow, Fate
-from tests.crash.troubles import trouble
+from tests.crash.faults import inject_fault
+from tests.crash.interruptions import Interruption, InterruptionKind
+from tests.crash.reconcile import reconcile
 from tests.databases import empty_databases
 
 _BODIES = tuple(
@@ -68,7 +68,7 @@ class Sample:
     """The last fault before the sample."""
 
 
-def sample(town: Town, pid: int, after: str = "") -> Sample:
+def sample(deployment: Deployment, pid: int, after: str = "") -> Sample:
     """Measure the process."""
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
@@ -80,22 +80,22 @@ def sample(town: Town, pid: int, after: str = "") -> Sample:
         handles=len(os.listdir(f"/proc/{pid}/fd")),
         threads=int(status["Threads"]),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
-        readings=sum(line["wallets"] for line in town.log() if line.get("event") == "poll.cycle"),
+        readings=sum(line["wallets"] for line in deployment.log() if line.get("event") == "poll.cycle"),
         after=after,
     )
 
 
 class Day:
-    """What happens to the town."""
+    """Changes balances and injects faults."""
 
-    def __init__(self, town: Town, pages: int, seed: int) -> None:
-        self._town = town
+    def __init__(self, deployment: Deployment, pages: int, seed: int) -> None:
+        self._deployment = deployment
         self._pages = pages
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._opened: Counter[WalletName] = Counter()
         self.happened: Counter[str] = Counter()
         self._acts: Sequence[Callable[[], str]] = (
-            *(lambda: trouble(town, self._chance),) * 4,
+            *(lambda: inject_fault(deployment, self._rng),) * 4,
             *(self._fail_jsms,) * 3,
             *(self._break_connection,) * 2,
             self._jump_clock,
@@ -105,45 +105,55 @@ class Day:
 
     def act(self) -> str:
         """Let balances move, unless the last moves aren't known yet, and cause one fault; return it."""
-        if self._town.until_recorded(0.5):
-            self._town.move(self._moves())
-        what = self._chance.choice(self._acts)()
+        if self._deployment.wait_until_recorded(0.5):
+            self._deployment.set_levels(self._moves())
+        what = self._rng.choice(self._acts)()
         self.happened[" ".join(word for word in what.split() if word.strip("-.").isalpha())] += 1
         return what
 
     def _moves(self) -> dict[WalletName, Level]:
         found: dict[WalletName, Level] = {}
-        for wallet in self._chance.sample(self._town.episodes.wallets, 6):
-            level = self._town.episodes.level(wallet)
+        for wallet in self._rng.sample(self._deployment.episodes.wallets, 6):
+            level = self._deployment.episodes.level(wallet)
             if level is not Level.OK:
                 worse = [other for other in Level if other > level]
-                found[wallet] = self._chance.choice([Level.OK, *worse])
+                found[wallet] = self._rng.choice([Level.OK, *worse])
             elif self._opened[wallet] < _MAX_OPENINGS:
                 self._opened[wallet] += 1
-                found[wallet] = self._chance.choice([Level.WARNING, Level.CRITICAL, Level.DEPLETED])
+                found[wallet] = self._rng.choice([Level.WARNING, Level.CRITICAL, Level.DEPLETED])
         return found
 
     def _fail_jsms(self) -> str:
-        kind = self._chance.choice(_BODIES)
-        wallet = self._chance.choice(self._town.episodes.wallets)
-        delay = timedelta(seconds=0.02 if kind is FaultKind.TRICKLE else self._chance.uniform(0.5, 6.0))
-        fault = SimulatedFault(kind=kind, times=self._chance.randint(1, 40), delay=delay)
-        self._town.jsms.fail(self._chance.choice(("*", str(wallet))), fault)
+        kind = self._rng.choice(_BODIES)
+        wallet = self._rng.choice(self._deployment.episodes.wallets)
+        delay = timedelta(seconds=0.02 if kind is FaultKind.TRICKLE else self._rng.uniform(0.5, 6.0))
+        fault = SimulatedFault(kind=kind, times=self._rng.randint(1, 40), delay=delay)
+        self._deployment.jsms.fail(self._rng.choice(("*", str(wallet))), fault)
         return f"JSMS {kind}"
 
     def _break_connection(self) -> str:
-        seen = sorted(place for place in self._town.traps.seen if place.startswith(("slack", "mail", "jsms")))
+        seen = sorted(
+            place
+            for place in self._deployment.interrupter.reached
+            if place.startswith(("slack", "mail", "jsms"))
+        )
         if not seen:
-            return "no line to break"
-        place = self._chance.choice(seen)
-        self._town.traps.arm(Blow(boundary=place, nth=self._chance.randint(1, 3), fate=Fate.LOSE))
-        return f"line broken at {place}" if self._town.traps.wait(5.0) else "no line broken"
+            return "no connection to break"
+        place = self._rng.choice(seen)
+        self._deployment.interrupter.arm(
+            Interruption(boundary=place, nth=self._rng.randint(1, 3), kind=InterruptionKind.DISCONNECT)
+        )
+        return (
+            f"connection broken at {place}"
+            if self._deployment.interrupter.wait(5.0)
+            else "no connection broken"
+        )
 
     def _jump_clock(self) -> str:
-        seconds = self._chance.choice(_JUMPS)
-        self._town.set_clock(timedelta(seconds=seconds))
-        time.sleep(self._chance.uniform(0.5, 4.0))
-        self._town.set_clock(timedelta())
+        seconds = self._rng.choice(_JUMPS)
+        self._deployment.set_clock(timedelta(seconds=seconds))
+        time.sleep(self._rng.uniform(0.5, 4.0))
+        self._deployment.set_clock(timedelta())
         return f"clock wrong by {seconds / 3600:.0f} hours"
 
     def _open_connections(self) -> str:
@@ -151,7 +161,7 @@ class Day:
         with suppress(OSError):
             for _ in range(40):
                 lines.append(socket.create_connection(("127.0.0.1", self._pages), timeout=2))
-                lines[-1].sendall(self._chance.choice(_HALF_REQUESTS))
+                lines[-1].sendall(self._rng.choice(_HALF_REQUESTS))
         for path in ("metrics", "healthz", "readyz", "login", "api/v1/balances"):
             with suppress(OSError):
                 urlopen(f"http://127.0.0.1:{self._pages}/{path}", timeout=5).close()
@@ -160,9 +170,9 @@ class Day:
         return "strangers at the pages"
 
     def _freeze(self) -> str:
-        pid = self._town.pids[0]
+        pid = self._deployment.pids[0]
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(self._chance.uniform(0.5, 10.0))
+        time.sleep(self._rng.uniform(0.5, 10.0))
         os.kill(pid, signal.SIGCONT)
         return "frozen"
 
@@ -198,7 +208,7 @@ def report(samples: Sequence[Sample]) -> None:
 def free_port() -> int:
     """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        return bound.getsockname()[1]
+        return int(bound.getsockname()[1])
 
 
 def main() -> int:
@@ -215,45 +225,46 @@ def main() -> int:
     with (
         nullcontext(chosen.keep) if chosen.keep else tempfile.TemporaryDirectory(prefix="soak-") as name,
         empty_databases(chosen.database) as url_of,
-        Town(
+        Deployment(
             Path(name),
             url_of(Path(name).absolute()),
             seed=chosen.seed,
             num_wallets=chosen.wallets,
             every=f"{chosen.every}s",
             sections=sections,
-        ) as town,
+        ) as deployment,
     ):
         began = SystemClock().now()
-        town.start()
-        if not town.until_read_since(began, _PATIENCE):
+        deployment.start()
+        if not deployment.wait_until_read_since(began, _PATIENCE):
             sys.exit("the wallets aren't read")
-        (pid,) = town.pids
-        day = Day(town, pages, chosen.seed)
-        samples = [sample(town, pid)]
+        (pid,) = deployment.pids
+        day = Day(deployment, pages, chosen.seed)
+        samples = [sample(deployment, pid)]
         while time.monotonic() < samples[0].at + 60 * chosen.minutes:
             what = day.act()
-            if pid not in town.pids:
-                sys.exit(f"it ended: {town.log()[-3:]}")
-            samples.append(sample(town, pid, what))
-        town.mend()  # what is compared below is how it stands once all is well again
-        came_to_rest = town.until_quiet(_PATIENCE)
-        books = compare(town)
+            if pid not in deployment.pids:
+                sys.exit(f"it ended: {deployment.log()[-3:]}")
+            samples.append(sample(deployment, pid, what))
+        deployment.end_faults()  # the comparison below is after the end of all faults
+        settled = deployment.wait_until_settled(_PATIENCE)
+        result = reconcile(deployment)
         until = time.monotonic() + _PATIENCE
-        while books.repeats and time.monotonic() < until:
+        while result.repeats and time.monotonic() < until:
             time.sleep(1)  # deliveries in doubt are searched for after a minute, and deleted
-            books = compare(town)
-        traces = [line for line in town.log() if "trace" in line or "said" in line]
+            result = reconcile(deployment)
+        traces = [line for line in deployment.log() if "trace" in line or "output" in line]
     print(f"{chosen.database}, {chosen.wallets} wallets every {chosen.every} s, {chosen.minutes:g} minutes")
     for what, times in sorted(day.happened.items()):
         print(f"  {times:4} {what}")
     report(samples)
     print(
-        f"news {books.num_news}, lost {len(books.losses)}, told twice {len(books.repeats)}, at rest {came_to_rest}"
+        f"transitions {result.num_transitions}, lost {len(result.losses)}, "
+        f"sent twice {len(result.repeats)}, settled {settled}"
     )
-    for fault in (*books.losses, *books.repeats, *traces[:5]):
+    for fault in (*result.losses, *result.repeats, *traces[:5]):
         print(f"  {fault}")
-    return 0 if came_to_rest and not books.losses and not books.repeats and not traces else 1
+    return 0 if settled and not result.losses and not result.repeats and not traces else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What ought to be told of balances that move between four levels: the contract's alert table, written once more.
+"""The expected transitions of alerts while balances change between four levels: the contract's alert table.
 
-Deliberately not the product's own code: it is what that is measured by.
+Deliberately not the product's own code, which is compared with it.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from balancebot.domain.balance import WalletName
 
 
 class Level(IntEnum):
-    """Where a balance is, against limits of 1,000 (warning) and 100 (critical) messages."""
+    """The severity of a balance, with limits of 1,000 (warning) and 100 (critical) messages."""
 
     OK = 0
     WARNING = 1
@@ -31,10 +31,10 @@ class Level(IntEnum):
 
 
 _STEADY = 2
-"""So many times a day a balance may open, or worsen to one level, and be well at once; then it is held for hours."""
+"""How often a day an alert may open, or worsen to one severity, without being recovering for hours before its end."""
 
-News = tuple[str, str]
-"""A reason to speak and the severity it tells."""
+Transition = tuple[str, str]
+"""A reason and the new severity."""
 
 
 @dataclass(slots=True)
@@ -43,21 +43,26 @@ class _Balance:
     peak: Level = Level.OK
     shown: Level = Level.OK
     """The severity of its open alert; OK = none is open."""
-    episodes: list[list[News]] = field(default_factory=list)
-    hours_well: int = 0
+    episodes: list[list[Transition]] = field(default_factory=list)
+    hours_ok: int = 0
     hours_eased: int = 0
     """How long it has been better than its peak."""
 
     @property
     def patience(self) -> int:
-        """For how many hours it has to be well before that counts."""
-        again = Counter(news for episode in self.episodes[-1:] for news in episode if news[0] == "worsened")
+        """For how many hours it must be OK before the alert recovers."""
+        again = Counter(
+            transition
+            for episode in self.episodes[-1:]
+            for transition in episode
+            if transition[0] == "worsened"
+        )
         return max(0, len(self.episodes) - _STEADY, *(times - _STEADY for times in again.values()))
 
     def judge(self) -> None:
-        """Tell what there is to tell of the level at which it is."""
+        """Add the transitions that follow from the level."""
         if self.level is Level.OK:
-            if self.shown is not Level.OK and self.hours_well >= self.patience:
+            if self.shown is not Level.OK and self.hours_ok >= self.patience:
                 self.episodes[-1].append(("recovered", "ok"))
                 self.shown = Level.OK
             elif (
@@ -72,28 +77,28 @@ class _Balance:
             self.episodes[-1].append(("worsened", self.level.word))
             self.peak = self.level
         elif self.level is Level.WARNING and self.hours_eased >= self.patience:
-            # past the critical limit by the margin: what is critical again is news again
+            # past the critical limit by the margin: the next time that it is critical is a transition again
             self.peak = self.level
         self.shown = self.level
-        self.hours_well = 0
+        self.hours_ok = 0
         if self.level is not Level.WARNING or self.peak is Level.WARNING:
             self.hours_eased = 0
 
 
 class Episodes:
-    """Every episode of every wallet, with its news in order."""
+    """Every alert of every wallet, with its transitions in order."""
 
     def __init__(self, wallets: tuple[WalletName, ...]) -> None:
         self.wallets = wallets
         self._balances = {wallet: _Balance() for wallet in wallets}
 
     def level(self, wallet: WalletName) -> Level:
-        """Return where the balance is."""
+        """Return the level of the balance."""
         return self._balances[wallet].level
 
     @property
     def steady(self) -> list[WalletName]:
-        """The wallets whose balance doesn't flap: opening and closing it is news for certain."""
+        """The wallets whose balance doesn't flap: each change between OK and not OK is a transition at once."""
         return [wallet for wallet, balance in self._balances.items() if balance.patience == 0]
 
     @property
@@ -102,32 +107,32 @@ class Episodes:
         return sum(balance.patience for balance in self._balances.values())
 
     @property
-    def num_held(self) -> int:
-        """How many balances are well and wait to be told so."""
-        return sum(calm for _, calm in self.standing().values())
+    def num_recovering(self) -> int:
+        """How many balances are OK while their alert is still recovering."""
+        return sum(calm for _, calm in self.open_alerts().values())
 
-    def move(self, wallet: WalletName, level: Level) -> None:
-        """The balance is read at another level."""
+    def set_level(self, wallet: WalletName, level: Level) -> None:
+        """Read the balance at another level."""
         balance = self._balances[wallet]
         if level is not balance.level:
             balance.level = level
             balance.judge()
 
-    def an_hour_passes(self) -> None:
-        """Every balance is read again, an hour later."""
+    def age_by_an_hour(self) -> None:
+        """Read every balance again, an hour later."""
         for balance in self._balances.values():
-            balance.hours_well += 1
+            balance.hours_ok += 1
             balance.hours_eased += 1
             balance.judge()
 
-    def told(self) -> Mapping[str, list[list[News]]]:
-        """Return what ought to have been decided by now, of each wallet that has anything."""
+    def expected(self) -> Mapping[str, list[list[Transition]]]:
+        """Return the expected transitions so far, by wallet and alert."""
         return {
             str(wallet): balance.episodes for wallet, balance in self._balances.items() if balance.episodes
         }
 
-    def standing(self) -> Mapping[str, tuple[str, bool]]:
-        """Return of each alert that ought to be open its severity, and whether it is well and waits."""
+    def open_alerts(self) -> Mapping[str, tuple[str, bool]]:
+        """Return the severity of each alert that must be open, and whether it is recovering."""
         return {
             str(wallet): (balance.shown.word, balance.level is Level.OK)
             for wallet, balance in self._balances.items()

@@ -1,4 +1,4 @@
-"""One round: balances move, processes die or freeze, lines break, answers lie, clocks jump; then the books are compared."""
+"""One round: balances change, faults happen, processes are killed, frozen or disconnected; then all is reconciled."""
 
 import random
 import time
@@ -7,148 +7,153 @@ from dataclasses import dataclass
 
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import WalletName
-from tests.crash.books import Balance, compare
+from tests.crash.deployment import Deployment
 from tests.crash.episodes import Level
-from tests.crash.town import Town
-from tests.crash.traps import Blow, Fate
-from tests.crash.troubles import trouble
+from tests.crash.faults import inject_fault
+from tests.crash.interruptions import Interruption, InterruptionKind
+from tests.crash.reconcile import Reconciliation, reconcile
 
 _PATIENCE = 600.0
-"""Seconds until a town must have come to rest, on a machine that others keep busy; what is well takes none of it."""
-_AMBUSH = 6.0
-"""Seconds for which a boundary is waited for."""
+"""Seconds until a deployment must have settled, also on a machine that others keep busy."""
+_BOUNDARY_TIMEOUT = 6.0
+"""Seconds."""
 _HOUR_PASSES = 0.25
-"""How often, before a round, what flaps has been as it is for an hour longer."""
-_TROUBLE = 0.5
-"""How often something else goes wrong before a process is struck."""
-_NUM_RESTLESS = 6
-"""So many balances move, and flap before long; the others stay as they are."""
-_QUIET_BOUNDARIES = (
-    "presence",
-    "operate_alerts",
-    "send_digest",
-    "housekeeping",
+"""The share of rounds before which all alerts become an hour older."""
+_FAULT_SHARE = 0.5
+"""The share of interruptions before which another fault is injected."""
+_NUM_CHANGING = 6
+"""So many balances change, and flap before long; the others stay."""
+_MINOR_BOUNDARIES = (
+    "workers",
+    "cycle.make_due_if_clock_went_back",
+    "judge.sync_wallets",
+    "app.sync_wallets",
+    "daemon",
+    "prune",
     "refit",
-    "sync_wallets",
 )
-"""Where the bot is all the time, or hardly ever: seldom chosen, since little hangs on them."""
+"""The beginnings of boundaries that are rarely chosen, since little depends on them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """How a round went."""
+    """The result of a round."""
 
     number: int
-    blows: tuple[str, ...]
-    rested: bool
+    interruptions: tuple[str, ...]
+    settled: bool
     seconds: float
-    seconds_to_rest: float
-    """From the last blow until all was told; a process that was killed has to start again in it."""
-    balance: Balance
+    seconds_to_settle: float
+    """From the last interruption until all was sent, including the restart of a process that was killed."""
+    reconciliation: Reconciliation
 
     @property
-    def good(self) -> bool:
-        """Whether nothing was lost and nothing told twice."""
-        return self.rested and not self.balance.losses and not self.balance.repeats
+    def passed(self) -> bool:
+        """Whether no message was lost or sent twice."""
+        return self.settled and not self.reconciliation.losses and not self.reconciliation.repeats
 
 
-def play(town: Town, number: int, seed: int, *blows: Blow) -> Round:
-    """Play one round in a town that runs and is quiet: these blows, one at a time, or else what chance will have."""
-    chance = random.Random(f"{seed}/{number}")
-    began = time.monotonic()
-    happened = [_endure(town, blow, chance) for blow in blows] or _play(town, chance)
-    rested = town.until_quiet(_PATIENCE)
-    rested_at = time.monotonic()
-    balance = compare(town)
-    while balance.repeats and time.monotonic() < rested_at + _PATIENCE:
-        time.sleep(0.5)  # what was in doubt is looked for again after a minute, and taken back
-        balance = compare(town)
+def run_round(deployment: Deployment, number: int, seed: int, *interruptions: Interruption) -> Round:
+    """Run one round in a settled deployment: these interruptions one after the other, or random ones if there are none."""
+    rng = random.Random(f"{seed}/{number}")
+    started = time.monotonic()
+    happened = [
+        _interrupt_at(deployment, interruption, rng) for interruption in interruptions
+    ] or _interrupt_at_random(deployment, rng)
+    settled = deployment.wait_until_settled(_PATIENCE)
+    settled_at = time.monotonic()
+    found = reconcile(deployment)
+    while found.repeats and time.monotonic() < settled_at + _PATIENCE:
+        time.sleep(0.5)  # deliveries in doubt are searched for again after a minute, and duplicates deleted
+        found = reconcile(deployment)
     return Round(
         number=number,
-        blows=tuple(happened),
-        rested=rested,
-        seconds=rested_at - began,
-        seconds_to_rest=rested_at - town.struck_at,
-        balance=balance,
+        interruptions=tuple(happened),
+        settled=settled,
+        seconds=settled_at - started,
+        seconds_to_settle=settled_at - deployment.interrupted_at,
+        reconciliation=found,
     )
 
 
-def _endure(town: Town, blow: Blow, chance: random.Random) -> str:
-    town.traps.arm(blow)
-    town.move(_certain_news(town, chance))
-    came = town.traps.wait(_PATIENCE)
-    town.start()
-    town.until_recorded(_PATIENCE)
-    return f"{blow.fate} at {blow.boundary}{'' if came else ', which did not come'}"
+def _interrupt_at(deployment: Deployment, interruption: Interruption, rng: random.Random) -> str:
+    deployment.interrupter.arm(interruption)
+    deployment.set_levels(_certain_transitions(deployment, rng))
+    came = deployment.interrupter.wait(_PATIENCE)
+    deployment.start()
+    deployment.wait_until_recorded(_PATIENCE)
+    return f"{interruption.kind} at {interruption.boundary}{'' if came else ', which was not reached'}"
 
 
-def _play(town: Town, chance: random.Random) -> list[str]:
-    blows: list[str] = []
-    if chance.random() < _HOUR_PASSES:
-        town.let_an_hour_pass()
-        town.until_read_since(SystemClock().now(), _PATIENCE)
-        town.until_recorded(_PATIENCE)
-    for _ in range(chance.choice((1, 1, 2))):
-        town.move(_moves(town, chance))
-        for _ in range(chance.choice((1, 1, 2))):
-            if chance.random() < _TROUBLE:
-                blows.append(trouble(town, chance))
-            blows.append(_strike(town, chance))
-            town.start(watched=chance.random() < 0.8)
-        if not town.until_recorded(_PATIENCE):
-            # what was never read can't be told: so the books below may be short of it
-            blows.append(f"not read within {_PATIENCE:.0f} s: is the machine too busy?")
-    return blows
+def _interrupt_at_random(deployment: Deployment, rng: random.Random) -> list[str]:
+    interruptions: list[str] = []
+    if rng.random() < _HOUR_PASSES:
+        deployment.age_by_an_hour()
+        deployment.wait_until_read_since(SystemClock().now(), _PATIENCE)
+        deployment.wait_until_recorded(_PATIENCE)
+    for _ in range(rng.choice((1, 1, 2))):
+        deployment.set_levels(_levels(deployment, rng))
+        for _ in range(rng.choice((1, 1, 2))):
+            if rng.random() < _FAULT_SHARE:
+                interruptions.append(inject_fault(deployment, rng))
+            interruptions.append(_interrupt(deployment, rng))
+            deployment.start(watched=rng.random() < 0.8)
+        if not deployment.wait_until_recorded(_PATIENCE):
+            # what was never read can't be sent: the messages may lack it
+            interruptions.append(f"not read within {_PATIENCE:.0f} s: is the machine too busy?")
+    return interruptions
 
 
-def _moves(town: Town, chance: random.Random) -> dict[WalletName, Level]:
+def _levels(deployment: Deployment, rng: random.Random) -> dict[WalletName, Level]:
     found: dict[WalletName, Level] = {}
-    for wallet in chance.sample(town.episodes.wallets[:_NUM_RESTLESS], chance.randint(2, 4)):
-        others = [level for level in Level if level is not town.episodes.level(wallet)]
-        # well every other time, so that balances open again and again
-        found[wallet] = Level.OK if Level.OK in others and chance.random() < 0.5 else chance.choice(others)
+    for wallet in rng.sample(deployment.episodes.wallets[:_NUM_CHANGING], rng.randint(2, 4)):
+        others = [level for level in Level if level is not deployment.episodes.level(wallet)]
+        # OK every other time, so that alerts open again and again
+        found[wallet] = Level.OK if Level.OK in others and rng.random() < 0.5 else rng.choice(others)
     return found
 
 
-def _certain_news(town: Town, chance: random.Random) -> dict[WalletName, Level]:
+def _certain_transitions(deployment: Deployment, rng: random.Random) -> dict[WalletName, Level]:
     return {
-        wallet: Level.CRITICAL if town.episodes.level(wallet) is Level.OK else Level.OK
-        for wallet in chance.sample(town.episodes.steady, 2)
+        wallet: Level.CRITICAL if deployment.episodes.level(wallet) is Level.OK else Level.OK
+        for wallet in rng.sample(deployment.episodes.steady, 2)
     }
 
 
-def _strike(town: Town, chance: random.Random) -> str:
-    """Let one thing happen and return what it was."""
-    if chance.random() < 0.25 or not town.traps.seen:
-        time.sleep(chance.uniform(0.0, 2.5))
-        return _at_once(town, chance)
-    boundary = chance.choice(_boundaries(town, chance))
-    blow = Blow(boundary=boundary, nth=chance.choice((1, 1, 1, 2, 3)), fate=_fate(town, boundary, chance))
-    town.traps.arm(blow)
-    if town.traps.wait(_AMBUSH):
-        return f"{blow.fate} at {boundary} ({blow.nth})"
-    return _at_once(town, chance) + f", for {boundary} did not come"
+def _interrupt(deployment: Deployment, rng: random.Random) -> str:
+    """Interrupt a process, at a boundary or at a random moment; return how."""
+    if rng.random() < 0.25 or not deployment.interrupter.reached:
+        time.sleep(rng.uniform(0.0, 2.5))
+        return _at_once(deployment, rng)
+    boundary = rng.choice(_boundaries(deployment, rng))
+    interruption = Interruption(
+        boundary=boundary, nth=rng.choice((1, 1, 1, 2, 3)), kind=_kind(deployment, boundary, rng)
+    )
+    deployment.interrupter.arm(interruption)
+    if deployment.interrupter.wait(_BOUNDARY_TIMEOUT):
+        return f"{interruption.kind} at {boundary} ({interruption.nth})"
+    return _at_once(deployment, rng) + f", for {boundary} was not reached"
 
 
-def _boundaries(town: Town, chance: random.Random) -> Sequence[str]:
-    seen = sorted(town.traps.seen)
-    if chance.random() < 0.1:
+def _boundaries(deployment: Deployment, rng: random.Random) -> Sequence[str]:
+    seen = sorted(deployment.interrupter.reached)
+    if rng.random() < 0.1:
         return seen
-    return [boundary for boundary in seen if not boundary.startswith(_QUIET_BOUNDARIES)] or seen
+    return [boundary for boundary in seen if not boundary.startswith(_MINOR_BOUNDARIES)] or seen
 
 
-def _fate(town: Town, boundary: str, chance: random.Random) -> Fate:
-    fates = [Fate.KILL, Fate.KILL]
+def _kind(deployment: Deployment, boundary: str, rng: random.Random) -> InterruptionKind:
+    kinds = [InterruptionKind.KILL, InterruptionKind.KILL]
     if boundary.startswith(("slack", "mail", "jsms")):
-        fates.append(Fate.LOSE)
-    if town.num_replicas > 1:
-        fates.append(Fate.FREEZE)
-    return chance.choice(fates)
+        kinds.append(InterruptionKind.DISCONNECT)
+    if deployment.num_replicas > 1:
+        kinds.append(InterruptionKind.FREEZE)
+    return rng.choice(kinds)
 
 
-def _at_once(town: Town, chance: random.Random) -> str:
-    if town.num_replicas > 1 and chance.random() < 0.3:
-        town.freeze_one()
+def _at_once(deployment: Deployment, rng: random.Random) -> str:
+    if deployment.num_replicas > 1 and rng.random() < 0.3:
+        deployment.freeze_one()
         return "freeze at a random moment"
-    town.kill_one()
+    deployment.kill_one()
     return "kill at a random moment"

@@ -1,6 +1,6 @@
-"""Processes that die, freeze and lose their lines lose no news and tell none twice.
+"""Processes that are killed, frozen or disconnected lose no message and send none twice.
 
-A few blows where they hurt most; `python -m tests.crash` deals hundreds, at every boundary that can be seen.
+A few interruptions at the worst boundaries; `python -m tests.crash` runs hundreds, at every boundary.
 """
 
 from collections.abc import Iterator
@@ -9,49 +9,49 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.rounds import play
-from tests.crash.town import Town
-from tests.crash.traps import Blow, Fate
+from tests.crash.deployment import Deployment
+from tests.crash.interruptions import Interruption, InterruptionKind
+from tests.crash.rounds import run_round
 from tests.databases import PostgreSQL
 
-# beside other tests a machine may be so loaded that what was withdrawn still stands when all else is at rest
+# beside other tests the machine may be so busy that a duplicate isn't deleted yet when all else has settled
 pytestmark = [pytest.mark.slow, pytest.mark.timing]
 
 
 @contextmanager
-def _a_town(folder: Path, url: str, *, num_replicas: int = 1) -> Iterator[Town]:
-    with Town(folder, url, seed=1, num_replicas=num_replicas) as town:
-        town.start()
-        yield town
+def _deployment(folder: Path, url: str, *, num_replicas: int = 1) -> Iterator[Deployment]:
+    with Deployment(folder, url, seed=1, num_replicas=num_replicas) as deployment:
+        deployment.start()
+        yield deployment
 
 
 def test_a_killed_process_on_sqlite_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
-    blows = [
-        Blow(boundary="record.call committing", nth=1, fate=Fate.KILL),
-        Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.KILL),
-        Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.LOSE),
-        Blow(boundary="mail DATA done", nth=1, fate=Fate.KILL),
-        Blow(boundary="queue.store committing", nth=1, fate=Fate.KILL),
+    interruptions = [
+        Interruption(boundary="record.call committing", nth=1, kind=InterruptionKind.KILL),
+        Interruption(boundary="slack chat.postMessage done", nth=1, kind=InterruptionKind.KILL),
+        Interruption(boundary="slack chat.postMessage done", nth=1, kind=InterruptionKind.DISCONNECT),
+        Interruption(boundary="mail DATA done", nth=1, kind=InterruptionKind.KILL),
+        Interruption(boundary="queue.store committing", nth=1, kind=InterruptionKind.KILL),
     ]
-    with _a_town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db") as town:
-        _endure(town, blows)
+    with _deployment(tmp_path, f"sqlite:///{tmp_path}/balancebot.db") as deployment:
+        _interrupt_at(deployment, interruptions)
 
 
 def test_replicas_on_postgresql_take_over_from_one_that_is_killed_or_frozen(
     tmp_path: Path, postgresql: PostgreSQL
 ) -> None:
-    blows = [
-        Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.KILL),
-        Blow(boundary="queue.holds_claim committed", nth=1, fate=Fate.FREEZE),
+    interruptions = [
+        Interruption(boundary="slack chat.postMessage done", nth=1, kind=InterruptionKind.KILL),
+        Interruption(boundary="queue.holds_claim committed", nth=1, kind=InterruptionKind.FREEZE),
     ]
     name = postgresql.create(template="template0")
-    with _a_town(tmp_path, postgresql.url(name), num_replicas=2) as town:
-        _endure(town, blows)
+    with _deployment(tmp_path, postgresql.url(name), num_replicas=2) as deployment:
+        _interrupt_at(deployment, interruptions)
     postgresql.drop(name)
 
 
-def _endure(town: Town, blows: list[Blow]) -> None:
-    for number, blow in enumerate(blows):
-        done = play(town, number, 1, blow)
-        assert (f"{blow.fate} at {blow.boundary}",) == done.blows
-        assert ((), (), True) == (done.balance.losses, done.balance.repeats, done.rested)
+def _interrupt_at(deployment: Deployment, interruptions: list[Interruption]) -> None:
+    for number, interruption in enumerate(interruptions):
+        done = run_round(deployment, number, 1, interruption)
+        assert (f"{interruption.kind} at {interruption.boundary}",) == done.interruptions
+        assert ((), (), True) == (done.reconciliation.losses, done.reconciliation.repeats, done.settled)

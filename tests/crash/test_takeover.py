@@ -1,7 +1,7 @@
-"""Whoever dies or freezes is replaced within 15 seconds: the wallets are read, and the news is told.
+"""Another process takes over from one that is killed or frozen within 15 seconds: wallets are read, messages sent.
 
-The bound is a promise (`docs/delivery.md`), not a figure of speed: it follows from how long a claim and a lock hold. It is
-asserted where nothing else runs; beside other tests it is enough that all is told.
+The bound is a promise (`docs/delivery.md`), not a measure of speed: it follows from the duration of claims and locks. It is
+asserted where nothing else runs; beside other tests it is enough that everything is sent.
 """
 
 import time
@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from balancebot.clock import SystemClock
-from tests.crash.books import compare
+from tests.crash.deployment import Deployment
 from tests.crash.episodes import Level
-from tests.crash.town import Town
-from tests.crash.traps import Blow, Fate
+from tests.crash.interruptions import Interruption, InterruptionKind
+from tests.crash.reconcile import reconcile
 from tests.databases import PostgreSQL
 from tests.patience import PATIENCE
 
@@ -30,70 +30,70 @@ _STAGES = (
 
 
 @pytest.mark.parametrize(
-    ("stage", "fate"),
+    ("stage", "kind"),
     [
-        *((stage, Fate.FREEZE) for stage in _STAGES),
+        *((stage, InterruptionKind.FREEZE) for stage in _STAGES),
         # a process that is dead lets go of its locks by itself
-        *((stage, Fate.KILL) for stage in _STAGES if "committing" not in stage),
+        *((stage, InterruptionKind.KILL) for stage in _STAGES if "committing" not in stage),
     ],
 )
-def test_another_replica_has_read_and_told_everything_in_time(
-    tmp_path: Path, postgresql: PostgreSQL, stage: str, fate: Fate
+def test_another_replica_has_read_and_sent_everything_in_time(
+    tmp_path: Path, postgresql: PostgreSQL, stage: str, kind: InterruptionKind
 ) -> None:
     name = postgresql.create(template="template0")
-    with Town(
+    with Deployment(
         tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(PATIENCE, PATIENCE)
-    ) as town:
-        town.start()
-        _taken_over(town, stage, fate)
-        town.thaw()
-        _books_are_even(town)
+    ) as deployment:
+        deployment.start()
+        _taken_over(deployment, stage, kind)
+        deployment.thaw()
+        _reconcile(deployment)
     postgresql.drop(name)
 
 
 @pytest.mark.parametrize("stage", _STAGES[2:])
-def test_the_next_run_on_sqlite_has_read_and_told_everything_in_time(tmp_path: Path, stage: str) -> None:
-    with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
-        town.start()
-        _taken_over(town, stage, Fate.KILL)
-        _books_are_even(town)
+def test_the_next_run_on_sqlite_has_read_and_sent_everything_in_time(tmp_path: Path, stage: str) -> None:
+    with Deployment(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as deployment:
+        deployment.start()
+        _taken_over(deployment, stage, InterruptionKind.KILL)
+        _reconcile(deployment)
 
 
 @pytest.mark.timing
 def test_it_takes_fifteen_seconds_at_most(tmp_path: Path, postgresql: PostgreSQL) -> None:
     name = postgresql.create(template="template0")
     (tmp_path / "sqlite").mkdir()
-    with Town(tmp_path / "sqlite", f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
-        town.start()
-        assert _taken_over(town, "record.call committing", Fate.KILL) < _PROMISED
-    with Town(
+    with Deployment(tmp_path / "sqlite", f"sqlite:///{tmp_path}/balancebot.db", seed=1) as deployment:
+        deployment.start()
+        assert _taken_over(deployment, "record.call committing", InterruptionKind.KILL) < _PROMISED
+    with Deployment(
         tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(PATIENCE, PATIENCE)
-    ) as town:
-        town.start()
-        assert _taken_over(town, "cycle.claim committing", Fate.FREEZE) < _PROMISED
-        town.thaw()
+    ) as deployment:
+        deployment.start()
+        assert _taken_over(deployment, "cycle.claim committing", InterruptionKind.FREEZE) < _PROMISED
+        deployment.thaw()
     postgresql.drop(name)
 
 
-def _taken_over(town: Town, stage: str, fate: Fate) -> timedelta:
-    """Let news come, strike at `stage`, and return how long it took from there until all was read and told."""
-    one, two, three, *_ = town.episodes.wallets
-    town.move({one: Level.WARNING})
-    assert town.until_quiet(PATIENCE)
-    town.traps.arm(Blow(boundary=stage, nth=1, fate=fate))
-    town.move({one: Level.OK, two: Level.CRITICAL})
-    assert town.traps.wait(PATIENCE)
-    struck_at = SystemClock().now()
-    town.move({three: Level.DEPLETED})
-    if town.num_replicas == 1:
-        town.start()
-    assert town.until_quiet(PATIENCE)
-    assert town.until_read_since(struck_at, PATIENCE)
-    return timedelta(seconds=time.monotonic() - town.struck_at)
+def _taken_over(deployment: Deployment, stage: str, kind: InterruptionKind) -> timedelta:
+    """Change balances, interrupt at `stage`, and return the time from there until all was read and sent."""
+    one, two, three, *_ = deployment.episodes.wallets
+    deployment.set_levels({one: Level.WARNING})
+    assert deployment.wait_until_settled(PATIENCE)
+    deployment.interrupter.arm(Interruption(boundary=stage, nth=1, kind=kind))
+    deployment.set_levels({one: Level.OK, two: Level.CRITICAL})
+    assert deployment.interrupter.wait(PATIENCE)
+    interrupted_at = SystemClock().now()
+    deployment.set_levels({three: Level.DEPLETED})
+    if deployment.num_replicas == 1:
+        deployment.start()
+    assert deployment.wait_until_settled(PATIENCE)
+    assert deployment.wait_until_read_since(interrupted_at, PATIENCE)
+    return timedelta(seconds=time.monotonic() - deployment.interrupted_at)
 
 
-def _books_are_even(town: Town) -> None:
+def _reconcile(deployment: Deployment) -> None:
     time.sleep(2)
-    assert town.until_quiet(PATIENCE)
-    books = compare(town)
-    assert ((), ()) == (books.losses, books.repeats)
+    assert deployment.wait_until_settled(PATIENCE)
+    result = reconcile(deployment)
+    assert ((), ()) == (result.losses, result.repeats)

@@ -143,8 +143,8 @@ class SlackStandIn:
         """Let the coming calls of `method` (or `webhook`) go wrong, one fault each, in order."""
         self._faults[method].extend(faults)
 
-    def mend(self) -> None:
-        """Forget every fault that hasn't come yet."""
+    def end_faults(self) -> None:
+        """Forget every planned fault."""
         self._faults.clear()
 
     def messages(self, channel: str, *, thread: str | None = None) -> list[dict[str, Any]]:

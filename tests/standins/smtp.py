@@ -81,8 +81,8 @@ class SmtpStandIn:
         """Take the coming messages, keep them, and hang up instead of answering."""
         self._drops += times
 
-    def mend(self) -> None:
-        """Forget every reply and every end of a connection that hasn't come yet."""
+    def end_faults(self) -> None:
+        """Forget every planned reply and end of a connection."""
         self._replies.clear()
         self._drops = 0
 

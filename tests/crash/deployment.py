@@ -1,4 +1,4 @@
-"""A firm on loopback with its bot: real processes that are killed, frozen and started again, and one database."""
+"""Processes of `balancebot run` that are killed, frozen and started again, one database, and all services on loopback."""
 
 import json
 import os
@@ -25,23 +25,23 @@ from balancebot.store import thresholds, types
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.tables import alerts, deliveries, wallets
-from tests.crash.driver import CLOCK, DOOR
+from tests.crash.driver import BOUNDARY_PORT, CLOCK
 from tests.crash.episodes import Episodes, Level
-from tests.crash.standins import Reports, WatchedJsms, WatchedMail, WatchedSlack
-from tests.crash.traps import Door, Fate, Traps
+from tests.crash.interruptions import BoundaryServer, Interrupter, InterruptionKind
+from tests.crash.standins import RequestBoundaries, WatchedJsms, WatchedMail, WatchedSlack
 
 ROOM = "ops-alerts"
 MAILBOX = "finance@example.com"
-_LEASE_AND_MORE = (9.0, 13.0)
-"""Seconds for which a frozen process sleeps: its lease of 8 has run out."""
+_LONGER_THAN_LEASE = (9.0, 13.0)
+"""Seconds for which a process is frozen: its lease of 8 expires."""
 NUM_WALLETS = 10
 _ROOT = Path(__file__).parents[2]
 _MIGRATING = threading.Lock()
-"""Alembic keeps its state in globals: two towns of one harness must not migrate at once."""
+"""Alembic keeps its state in globals: two deployments of one process must not migrate at the same time."""
 
 
-class Town:
-    """One bot (or several on one database) and all that stands around it, for many rounds."""
+class Deployment:
+    """One process of the bot, or several on one database, and the services that it uses."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Town:
         num_replicas: int = 1,
         group_over: int = 1000,
         remind_every: str = "0s",
-        frozen_for: tuple[float, float] = _LEASE_AND_MORE,
+        frozen_for: tuple[float, float] = _LONGER_THAN_LEASE,
         num_wallets: int = NUM_WALLETS,
         every: str = "1s",
         sections: str = "",
     ) -> None:
-        """`folder` is empty; several replicas need PostgreSQL. What is frozen thaws after so many seconds.
+        """`folder` is empty; several replicas need PostgreSQL. `frozen_for` is in seconds, from and to.
 
-        `sections` are further ones of the configuration.
+        `sections` are added to the configuration.
         """
         self._every = every
         self._sections = sections
@@ -70,11 +70,11 @@ class Town:
         self._remind_every = remind_every
         self._random = random.Random(seed)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * num_replicas
-        self._striking = threading.Lock()
-        self.traps = Traps(self._strike)
+        self._interrupting = threading.Lock()
+        self.interrupter = Interrupter(self._interrupt)
         self.num_kills = 0
         self.num_freezes = 0
-        self.struck_at = time.monotonic()
+        self.interrupted_at = time.monotonic()
         """When the last process was killed or frozen."""
         self.episodes = Episodes(
             tuple(WalletName(f"acme/app-{number}") for number in range(1, num_wallets + 1))
@@ -85,18 +85,18 @@ class Town:
             self._log = _Log(self._folder / "log")
             stack.callback(self._log.close)
             self.set_clock(timedelta())
-            reports = Reports(self.traps, self._whose)
+            boundaries = RequestBoundaries(self.interrupter, self._client_of)
             scenario = Scenario(
                 wallets=tuple(
                     simulated_wallet("acme", str(name).removeprefix("acme/"), industry=Level.OK.messages)
                     for name in self.episodes.wallets
                 )
             )
-            self.jsms = stack.enter_context(WatchedJsms(scenario, reports))
-            self.slack = stack.enter_context(WatchedSlack(reports))
-            self.mail = stack.enter_context(WatchedMail(reports))
-            self._door = Door(self.traps)
-            stack.callback(self._door.close)
+            self.jsms = stack.enter_context(WatchedJsms(scenario, boundaries))
+            self.slack = stack.enter_context(WatchedSlack(boundaries))
+            self.mail = stack.enter_context(WatchedMail(boundaries))
+            self._boundaries = BoundaryServer(self.interrupter)
+            stack.callback(self._boundaries.close)
             self.slack.add_channel(ROOM)
             (self._folder / "balancebot.toml").write_text(self._configuration())
             self.database = Database(self._url)
@@ -160,7 +160,7 @@ apps = [
         command = ["-m", "tests.crash.driver"] if watched else ["-m", "balancebot", "run"]
         environment = os.environ | {
             "PYTHONPATH": str(_ROOT),
-            DOOR: str(self._door.port),
+            BOUNDARY_PORT: str(self._boundaries.port),
         }
         for number, process in enumerate(self._processes):
             if process is None or process.poll() is not None:
@@ -173,32 +173,32 @@ apps = [
                 )
 
     def log(self) -> list[dict[str, Any]]:
-        """Return what the processes said; a line that isn't a log line is under `said`."""
+        """Return the log lines of the processes; another line of theirs is under `output`."""
         lines = self._log.path.read_text().splitlines()
-        return [json.loads(line) if line.startswith("{") else {"said": line} for line in lines]
+        return [json.loads(line) if line.startswith("{") else {"output": line} for line in lines]
 
     def set_clock(self, shift: timedelta, *, replica: int | None = None) -> None:
-        """Set the clock of every watched process, or of one, wrong by so much."""
+        """Shift the clock of every watched process, or of one."""
         for number in range(self.num_replicas) if replica is None else [replica]:
-            wrong = self._clock_of(number).with_suffix(".new")
-            wrong.write_text(str(shift.total_seconds()))
-            wrong.replace(self._clock_of(number))  # nobody reads half of it
+            shifted = self._clock_of(number).with_suffix(".new")
+            shifted.write_text(str(shift.total_seconds()))
+            shifted.replace(self._clock_of(number))  # so that no half of it is read
 
     def _clock_of(self, replica: int) -> Path:
         return self._folder / f"clock-{replica}"
 
     def limit_files(self, size: int | None) -> None:
-        """Let the processes that run make no file longer than so many bytes; None lets them again."""
+        """Limit the files of the running processes to `size` bytes; None: no limit."""
         for process in self._running():
             limits = (resource.RLIM_INFINITY if size is None else size, resource.RLIM_INFINITY)
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
 
-    def mend(self) -> None:
-        """Lift every fault that still stands or is yet to come: lies, broken lines, wrong clocks, frozen processes."""
-        self.traps.disarm()
+    def end_faults(self) -> None:
+        """End every fault, present and planned: of answers, connections, clocks and frozen processes."""
+        self.interrupter.disarm()
         self.jsms.end_faults()
-        self.slack.mend()
-        self.mail.mend()
+        self.slack.end_faults()
+        self.mail.end_faults()
         self.set_clock(timedelta())
         self.thaw()
 
@@ -206,16 +206,16 @@ apps = [
         """Kill one of the processes that run."""
         running = self._running()
         if running:
-            self._strike(Fate.KILL, self._random.choice(running).pid)
+            self._interrupt(InterruptionKind.KILL, self._random.choice(running).pid)
 
     def freeze_one(self) -> None:
         """Freeze one of the processes that run, for longer than a lease."""
         running = self._running()
         if running:
-            self._strike(Fate.FREEZE, self._random.choice(running).pid)
+            self._interrupt(InterruptionKind.FREEZE, self._random.choice(running).pid)
 
     def thaw(self) -> None:
-        """Let every frozen process go on."""
+        """Continue every frozen process."""
         for process in self._running():
             process.send_signal(signal.SIGCONT)
 
@@ -227,13 +227,13 @@ apps = [
     def _running(self) -> list[subprocess.Popen[bytes]]:
         return [process for process in self._processes if process is not None and process.poll() is None]
 
-    def _strike(self, fate: Fate, pid: int) -> None:
-        with self._striking:
+    def _interrupt(self, kind: InterruptionKind, pid: int) -> None:
+        with self._interrupting:
             process = next((process for process in self._running() if process.pid == pid), None)
             if process is None:
                 return
-            self.struck_at = time.monotonic()
-            if fate is Fate.KILL:
+            self.interrupted_at = time.monotonic()
+            if kind is InterruptionKind.KILL:
                 process.kill()
                 process.wait()
                 self.num_kills += 1
@@ -249,35 +249,35 @@ apps = [
             process.kill()
             process.wait()
 
-    def _whose(self, port: int) -> int:
-        """Return the process that holds the other end of a connection from `port`."""
+    def _client_of(self, port: int) -> int:
+        """Return the id of the process that opened a connection from `port`."""
         running = self._running()
         if len(running) == 1:
             return running[0].pid
         inode = _inode_of(port)
         return next((process.pid for process in running if inode in _sockets_of(process.pid)), 0)
 
-    # --- what happens in the town
+    # --- balances and time
 
-    def move(self, moves: dict[WalletName, Level]) -> None:
-        """Let balances be at other levels from now on."""
-        for wallet, level in moves.items():
-            self.episodes.move(wallet, level)
+    def set_levels(self, levels: dict[WalletName, Level]) -> None:
+        """Change balances."""
+        for wallet, level in levels.items():
+            self.episodes.set_level(wallet, level)
             self.jsms.set(wallet, Category.INDUSTRY, level.messages)
 
-    def let_an_hour_pass(self) -> None:
-        """Let whatever flaps have been as it is for an hour longer; a frozen process may hold the alerts for a while."""
-        assert _until(self._have_waited_an_hour, 60)
-        self.episodes.an_hour_passes()
+    def age_by_an_hour(self) -> None:
+        """Make every state of an alert an hour older. Waits while a frozen process holds the lock of the alerts."""
+        assert _until(self._have_aged, 60)
+        self.episodes.age_by_an_hour()
 
-    def _have_waited_an_hour(self) -> bool:
+    def _have_aged(self) -> bool:
         try:
-            self._wait_an_hour()
+            self._age()
         except DatabaseError:
             return False
         return True
 
-    def _wait_an_hour(self) -> None:
+    def _age(self) -> None:
         c = alerts.c
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
@@ -289,16 +289,16 @@ apps = [
                     .values(calm_since=_earlier(row.calm_since), eased_since=_earlier(row.eased_since))
                 )
 
-    def until_recorded(self, patience: float) -> bool:
-        """Wait until the bot has judged every balance as it is."""
+    def wait_until_recorded(self, patience: float) -> bool:
+        """Wait until the alerts agree with every balance; return whether they do."""
         return _until(self._is_recorded, patience)
 
-    def until_quiet(self, patience: float) -> bool:
-        """Wait until every balance is judged as it is and nothing waits to be sent."""
+    def wait_until_settled(self, patience: float) -> bool:
+        """Wait until the alerts agree with every balance and nothing is left to send; return whether that is so."""
         return _until(lambda: self._is_recorded() and self._num_unsettled() == 0, patience)
 
-    def until_read_since(self, at: datetime, patience: float) -> bool:
-        """Wait until every wallet was read after an instant."""
+    def wait_until_read_since(self, at: datetime, patience: float) -> bool:
+        """Wait until every wallet was read after an instant; return whether it was."""
         return _until(lambda: self._oldest_reading() > at, patience)
 
     def _oldest_reading(self) -> datetime:
@@ -309,10 +309,8 @@ apps = [
     def _is_recorded(self) -> bool:
         opened = select(alerts).where(alerts.c.closed_at.is_(None))
         with self.database.read() as conn:
-            standing = {
-                row.wallet: (row.severity, row.calm_since is not None) for row in conn.execute(opened)
-            }
-        return standing == self.episodes.standing()
+            found = {row.wallet: (row.severity, row.calm_since is not None) for row in conn.execute(opened)}
+        return found == self.episodes.open_alerts()
 
     def _num_unsettled(self) -> int:
         unsettled = select(func.count()).select_from(deliveries).where(deliveries.c.settled_at.is_(None))
@@ -331,21 +329,21 @@ _LIMITS = ThresholdRow(
 
 
 class _Log:
-    """What processes say, brought into a file by somebody else: they may not be able to write any."""
+    """Writes the output of the processes to a file; they can't do that themselves while `limit_files` limits them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         reading, self.pipe = os.pipe()
-        self._thread = threading.Thread(target=self._bring, args=(reading,), daemon=True)
+        self._thread = threading.Thread(target=self._copy, args=(reading,), daemon=True)
         self._thread.start()
 
-    def _bring(self, reading: int) -> None:
-        with os.fdopen(reading, "rb", buffering=0) as said, self.path.open("ab", buffering=0) as kept:
-            while some := said.read(65536):
-                kept.write(some)
+    def _copy(self, reading: int) -> None:
+        with os.fdopen(reading, "rb", buffering=0) as output, self.path.open("ab", buffering=0) as file:
+            while data := output.read(65536):
+                file.write(data)
 
     def close(self) -> None:
-        """Wait for the last word; the processes have ended."""
+        """Wait for the last output; the processes have ended."""
         os.close(self.pipe)
         self._thread.join()
 

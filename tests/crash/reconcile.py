@@ -1,4 +1,4 @@
-"""The books of a town compared: what ought to be told, what was decided, and what stands on Slack and came by mail."""
+"""Reconciles the expected transitions, the outbox, the messages in Slack and the mails of a deployment."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,8 @@ from balancebot.domain.routing import Destination
 from balancebot.notify.email.compose import message_id
 from balancebot.notify.slack.channel import EVENT_TYPE
 from balancebot.store.tables import alerts, deliveries, notifications
-from tests.crash.episodes import News
-from tests.crash.town import Town
+from tests.crash.deployment import Deployment
+from tests.crash.episodes import Transition
 
 _SLACK, _EMAIL = "slack", "email"
 _CALM = "Above its limits since"
@@ -22,53 +22,57 @@ _TITLES = {"ok": "Recovered", "warning": "Warning", "critical": "Critical", "dep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
-    """What is wrong with the books, and what is worth knowing of them."""
+class Reconciliation:
+    """What is wrong, and how much there was."""
 
     losses: tuple[str, ...]
-    """What wasn't told, or isn't shown."""
+    """What wasn't sent, or isn't shown."""
     repeats: tuple[str, ...]
-    """What was told more than once, or without a cause."""
-    num_news: int
+    """What was sent more than once, or without a cause."""
+    num_transitions: int
     """How many openings, worsenings and recoveries there were."""
     num_merged: int
-    """How often news went out in one message with other news of the same channel."""
+    """How many deliveries were merged into others of the same destination."""
     num_mails_twice: int
-    """Mails that came again under their `Message-ID`."""
+    """Mails that came again with the same `Message-ID`."""
     num_flapping: int
-    """Episodes of balances that flapped."""
-    num_held: int
-    """Balances that flap, are well, and wait to be told so."""
+    """Alerts of balances that flapped."""
+    num_recovering: int
+    """Balances that are OK while their alert is still recovering."""
     num_deleted: int
-    """Messages on Slack that stood twice and were deleted."""
+    """Duplicates in Slack that were deleted."""
 
 
-def compare(town: Town) -> Balance:
-    """Compare the books of a town that is quiet."""
-    with town.database.read() as conn:
+def reconcile(deployment: Deployment) -> Reconciliation:
+    """Reconcile a deployment that is settled."""
+    with deployment.database.read() as conn:
         sent = {row.id: row for row in conn.execute(select(deliveries))}
         decided = _decided(conn)
-        looks = {
+        titles = {
             row.id: (_title(row), row.calm_since is not None and row.closed_at is None)
             for row in conn.execute(select(alerts))
         }
-    books = _Books(town, sent)
-    losses = [*_differences(town.episodes.told(), decided), *books.losses(), *books.wrong_looks(looks)]
-    return Balance(
+    messages = _Sent(deployment, sent)
+    losses = [
+        *_differences(deployment.episodes.expected(), decided),
+        *messages.losses(),
+        *messages.outdated_messages(titles),
+    ]
+    return Reconciliation(
         losses=tuple(losses),
-        repeats=tuple(books.repeats()),
-        num_news=sum(len(news) for episodes in decided.values() for news in episodes),
+        repeats=tuple(messages.repeats()),
+        num_transitions=sum(len(transitions) for episodes in decided.values() for transitions in episodes),
         num_merged=sum(row.superseded_by is not None for row in sent.values() if row.action != Action.EDIT),
-        num_mails_twice=sum(times - 1 for times in books.mails.values()),
-        num_flapping=town.episodes.num_flapping,
-        num_held=town.episodes.num_held,
-        num_deleted=sum(not call.refused for call in town.slack.calls if call.method == "chat.delete"),
+        num_mails_twice=sum(times - 1 for times in messages.mails.values()),
+        num_flapping=deployment.episodes.num_flapping,
+        num_recovering=deployment.episodes.num_recovering,
+        num_deleted=sum(not call.refused for call in deployment.slack.calls if call.method == "chat.delete"),
     )
 
 
-def _decided(conn: Connection) -> dict[str, list[list[News]]]:
-    """Return the news of each wallet, episode by episode, as the outbox has it."""
-    found: dict[str, dict[int, list[News]]] = {}
+def _decided(conn: Connection) -> dict[str, list[list[Transition]]]:
+    """Return the transitions of each wallet by alert, as they are in the outbox."""
+    found: dict[str, dict[int, list[Transition]]] = {}
     rows = conn.execute(
         select(notifications.c.alert_id, notifications.c.reason, notifications.c.message)
         .where(notifications.c.reason.is_not(None), notifications.c.alert_id.is_not(None))
@@ -77,7 +81,7 @@ def _decided(conn: Connection) -> dict[str, list[list[News]]]:
     for row in rows:
         assert isinstance(row.message, AlertMessage)
         alert = row.message.alert
-        # the town's balances return to the very same number, which is rightly taken for a reading that was wrong
+        # balances return to the very same number here, so the bot rightly takes the reading between for a wrong one
         was_wrong = alert.closed_because is Cause.WRONG_READING
         reason = Reason.RECOVERED if was_wrong else row.reason
         episodes = found.setdefault(str(alert.subject.wallet), {})
@@ -94,48 +98,48 @@ def _title(row: Row[Any]) -> str:
 
 
 def _differences(
-    expected: Mapping[str, list[list[News]]], decided: Mapping[str, list[list[News]]]
+    expected: Mapping[str, list[list[Transition]]], decided: Mapping[str, list[list[Transition]]]
 ) -> Iterator[str]:
     for wallet in sorted({*expected, *decided}):
         wanted, found = expected.get(wallet, []), decided.get(wallet, [])
         if wanted != found:
-            yield f"{wallet}: decided {found[-2:]} where {wanted[-2:]} had to be"
+            yield f"{wallet}: decided {found[-2:]} instead of {wanted[-2:]}"
 
 
-class _Books:
-    """What stands outside, by delivery."""
+class _Sent:
+    """The messages in Slack and the mails, by delivery."""
 
-    def __init__(self, town: Town, sent: Mapping[str, Row[Any]]) -> None:
+    def __init__(self, deployment: Deployment, sent: Mapping[str, Row[Any]]) -> None:
         self._sent = sent
-        messages = [message for room in town.slack.rooms.values() for message in room.messages]
+        messages = [message for channel in deployment.slack.rooms.values() for message in channel.messages]
         self._messages = {message["ts"]: message for message in messages}
-        self._standing = Counter(_delivery_of(message) for message in messages)
-        self._where = {_delivery_of(message): message for message in messages}
-        self.mails = Counter(str(mail.message["Message-ID"]) for mail in town.mail.mails)
+        self._num_in_slack = Counter(_delivery_of(message) for message in messages)
+        self._in_slack = {_delivery_of(message): message for message in messages}
+        self.mails = Counter(str(mail.message["Message-ID"]) for mail in deployment.mail.mails)
         self._roots = {row.id: _root(sent, row) for row in sent.values() if row.action != Action.EDIT}
 
     def losses(self) -> Iterator[str]:
-        """Yield the news that was told to nobody."""
+        """Yield the deliveries whose message nobody has got."""
         for delivery_id, root in self._roots.items():
             row = self._sent[delivery_id]
             if root is None and row.alert_id is None and row.group_id is None:
-                continue  # that a channel refused: it was mended before anybody could be told
+                continue  # about a channel that refused: it worked again before the message was sent
             whose = f"delivery {delivery_id} (alert {row.alert_id}, {row.channel}, {row.action})"
             if root is None or root.state != "delivered":
-                yield f"{whose} is {row.state} and nothing delivered carries it"
-            elif root.channel == _SLACK and not self._standing[root.id]:
-                yield f"{whose} does not stand on Slack"
+                yield f"{whose} is {row.state} and no delivered one contains it"
+            elif root.channel == _SLACK and not self._num_in_slack[root.id]:
+                yield f"{whose} is not in Slack"
             elif root.channel == _EMAIL and not self.mails[_message_id(root)]:
                 yield f"{whose} never came by mail"
             elif root.channel == _SLACK:
-                yield from self._out_of_place(root)
+                yield from self._misplaced(root)
 
-    def _out_of_place(self, root: Row[Any]) -> Iterator[str]:
-        below = self._where[root.id].get("thread_ts")
+    def _misplaced(self, root: Row[Any]) -> Iterator[str]:
+        below = self._in_slack[root.id].get("thread_ts")
         if (below is not None) != (root.action == Action.REPLY):
-            yield f"delivery {root.id} stands {'in a thread' if below else 'by itself'}, a {root.action}"
+            yield f"delivery {root.id} is {'in a thread' if below else 'not in a thread'}, a {root.action}"
         elif below is not None and not self._is_own(self._messages.get(below), root):
-            yield f"delivery {root.id} stands in a thread of something else"
+            yield f"delivery {root.id} is in the thread of something else"
 
     def _is_own(self, parent: dict[str, Any] | None, root: Row[Any]) -> bool:
         if parent is None:
@@ -144,39 +148,39 @@ class _Books:
         return made.group_id is not None or made.alert_id == root.alert_id
 
     def repeats(self) -> Iterator[str]:
-        """Yield what stands without being the one message of its news."""
+        """Yield the messages beyond the one of each delivery."""
         kept = {root.id for root in self._roots.values() if root is not None and root.state == "delivered"}
-        for delivery_id, times in self._standing.items():
+        for delivery_id, times in self._num_in_slack.items():
             if times > 1:
-                yield f"delivery {delivery_id} stands {times} times"
+                yield f"delivery {delivery_id} is in Slack {times} times"
             if delivery_id not in kept:
-                yield f"delivery {delivery_id} stands although another tells its news"
+                yield f"delivery {delivery_id} is in Slack although another contains it"
         ids = {
             _message_id(self._sent[delivery_id])
             for delivery_id in kept
             if self._sent[delivery_id].channel == _EMAIL
         }
         yield from (
-            f"a mail {mail} came that tells what another tells" for mail in self.mails if mail not in ids
+            f"a mail {mail} came although another contains the same" for mail in self.mails if mail not in ids
         )
 
-    def wrong_looks(self, looks: Mapping[int, tuple[str, bool]]) -> Iterator[str]:
-        """Yield the living messages of single alerts that don't show how it stands."""
-        for delivery_id, message in self._where.items():
+    def outdated_messages(self, titles: Mapping[int, tuple[str, bool]]) -> Iterator[str]:
+        """Yield the living messages of single alerts that don't show the state of the alert."""
+        for delivery_id, message in self._in_slack.items():
             row = self._sent.get(delivery_id)
             if row is None or row.alert_id is None or row.action != Action.POST:
                 continue
-            title, calm = looks[row.alert_id]
+            title, calm = titles[row.alert_id]
             if calm != (_CALM in str(message["blocks"])):
-                yield f"the message of alert {row.alert_id} {'does not say' if calm else 'says'} that it is well"
-            # a message that began as news says it in the midst of a sentence, before "(was …)"
+                yield f"the message of alert {row.alert_id} {'does not say' if calm else 'says'} that it is recovering"
+            # an edited message has the title within a sentence, before "(was …)"
             head = message["text"].partition("—")[0].partition("(was")[0]
             if title.casefold() not in head.casefold():
                 yield f"the message of alert {row.alert_id} says {message['text']!r} and not {title}"
 
 
 def _root(sent: Mapping[str, Row[Any]], row: Row[Any]) -> Row[Any] | None:
-    """Return the delivery that carries the news of `row` in the end."""
+    """Return the delivery that contains the message of `row` in the end."""
     while row.state == "superseded":
         if row.superseded_by is None:
             return None
