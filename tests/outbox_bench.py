@@ -1,4 +1,4 @@
-"""A world in which deliveries can be watched: a database, a clock to turn, and a channel that keeps its own books."""
+"""An outbox to test: a database, a clock that tests move, and channels that keep what they were sent."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +62,7 @@ SETTINGS = Settings(
 
 
 class Killed(BaseException):
-    """The process ends in the middle of a step."""
+    """The process is killed in the middle of a step."""
 
 
 @dataclass
@@ -80,7 +80,7 @@ class HandClock:
 
 @dataclass(kw_only=True)
 class SentMessage:
-    """What somebody at the destination can read."""
+    """A message at a destination."""
 
     ref: str
     at: datetime
@@ -90,32 +90,32 @@ class SentMessage:
     message: Message
     below: str | None
     broadcast: bool
-    looks: list[Message] = field(default_factory=list)
-    """What edits made of it."""
+    edits: list[Message] = field(default_factory=list)
+    """Its contents after each edit."""
 
 
-Fate = Callable[["Room", OutgoingMessage], MessageRef | ChannelError]
+Outcome = Callable[["FakeChannel", OutgoingMessage], MessageRef | ChannelError]
 
 
-class Room:
-    """One channel and all that stands in it; `fates` decide what becomes of the next messages, then all is well."""
+class FakeChannel:
+    """A channel that keeps its messages; `outcomes` decide what becomes of the next ones, by destination."""
 
-    def __init__(self, name: str, clock: HandClock, *, can_look: bool = True) -> None:
+    def __init__(self, name: str, clock: HandClock, *, can_find: bool = True) -> None:
         self._name = name
         self._clock = clock
         self._numbers = count(1)
         self._lock = threading.Lock()
-        self.can_look = can_look
+        self.can_find = can_find
         self.messages: list[SentMessage] = []
-        self.fates: dict[str, list[Fate]] = {}
+        self.outcomes: dict[str, list[Outcome]] = {}
         self.refuse: dict[str, ChannelErrorKind] = {}
-        """The alerts whose messages never get through."""
-        self.asked: list[tuple[datetime, str, str]] = []
-        """When which destination was asked for what."""
+        """The alerts whose messages are always refused."""
+        self.requests: list[tuple[datetime, str, str]] = []
+        """The instant, destination and action of each request."""
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(can_edit=self.can_look, has_threads=True, can_find=self.can_look)
+        return Capabilities(can_edit=self.can_find, has_threads=True, can_find=self.can_find)
 
     @property
     def name(self) -> str:
@@ -124,17 +124,17 @@ class Room:
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        self.asked.append((self._clock.now(), outgoing.destination.address, outgoing.action.value))
-        fates = self.fates.get(outgoing.destination.address, [])
-        fate = fates.pop(0) if fates else arrives
+        self.requests.append((self._clock.now(), outgoing.destination.address, outgoing.action.value))
+        outcomes = self.outcomes.get(outgoing.destination.address, [])
+        outcome = outcomes.pop(0) if outcomes else arrives
         if not holds_claim():
             return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message=verbatim("taken over"))
         if outgoing.alert_id in self.refuse:
-            fate = fails(self.refuse[outgoing.alert_id])
-        return fate(self, outgoing)
+            outcome = fails(self.refuse[outgoing.alert_id])
+        return outcome(self, outgoing)
 
     def put(self, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """Let the outgoing take effect. An answer to a message that was deleted is taken, too; few will see it."""
+        """Let the message take effect. A reply to a deleted message is accepted, as by Slack."""
         with self._lock:
             if outgoing.action is Action.EDIT:
                 assert outgoing.thread is not None
@@ -145,7 +145,7 @@ class Room:
                     return ChannelError(
                         kind=ChannelErrorKind.MESSAGE_GONE, message=verbatim("message_not_found")
                     )
-                living.looks.append(outgoing.message)
+                living.edits.append(outgoing.message)
                 return outgoing.thread
             message = SentMessage(
                 ref=f"{next(self._numbers)}",
@@ -163,10 +163,10 @@ class Room:
     def find(
         self, outgoing: OutgoingMessage, *, after: MessageRef | None
     ) -> Sequence[MessageRef] | ChannelError:
-        self.asked.append((self._clock.now(), outgoing.destination.address, "look"))
-        if not self.can_look:
+        self.requests.append((self._clock.now(), outgoing.destination.address, "find"))
+        if not self.can_find:
             return ChannelError(
-                kind=ChannelErrorKind.REJECTED, message=verbatim("nothing can be looked for here")
+                kind=ChannelErrorKind.REJECTED, message=verbatim("nothing can be searched here")
             )
         return [
             MessageRef(channel_id=message.destination, message_id=message.ref)
@@ -186,51 +186,51 @@ class Room:
     def close(self) -> None:
         pass
 
-    def told(self, destination: str = "#ops") -> list[str]:
-        """What stands at a destination: `opened`, or `> recovered` for an answer; a group's size; a type's name."""
-        return [self._told(message) for message in self.messages if message.destination == destination]
+    def received(self, destination: str = "#ops") -> list[str]:
+        """Return the messages at a destination: `opened`, or `> recovered` for a reply; a type's name for other contents."""
+        return [self._summary(message) for message in self.messages if message.destination == destination]
 
     @staticmethod
-    def _told(message: SentMessage) -> str:
+    def _summary(message: SentMessage) -> str:
         match message.message:
-            case AlertMessage(reason=Reason() as reason, opening_undelivered=unheard):
-                word = f"opened+{reason}" if unheard else reason.value
+            case AlertMessage(reason=Reason() as reason, opening_undelivered=undelivered):
+                word = f"opened+{reason}" if undelivered else reason.value
             case other:
                 word = type(other).__name__
         return f"> {word}" if message.below else word
 
 
-def arrives(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-    return room.put(outgoing)
+def arrives(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    return channel.put(outgoing)
 
 
-def fails(kind: ChannelErrorKind, retry_after: timedelta | None = None) -> Fate:
-    """Nothing is done, and the other side (or nobody) says so."""
-    return lambda room, outgoing: ChannelError(
+def fails(kind: ChannelErrorKind, retry_after: timedelta | None = None) -> Outcome:
+    """Do nothing and answer with an error of `kind`."""
+    return lambda channel, outgoing: ChannelError(
         kind=kind, message=verbatim(kind.value), retry_after=retry_after
     )
 
 
-def loses_the_answer(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-    room.put(outgoing)
+def loses_the_answer(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    channel.put(outgoing)
     return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=verbatim("no answer"))
 
 
-def loses_the_request(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+def loses_the_request(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
     return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=verbatim("no answer"))
 
 
-def dies_before(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+def killed_before(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
     raise Killed
 
 
-def dies_after(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-    room.put(outgoing)
+def killed_after(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    channel.put(outgoing)
     raise Killed
 
 
 class BrokenDatabase(Database):
-    """The same database, but sometimes it fails."""
+    """A database that fails at times."""
 
     def __init__(self, whole: Database) -> None:
         self._whole = whole
@@ -246,10 +246,10 @@ class BrokenDatabase(Database):
         with self._fail_or(self._whole.write()) as conn:
             yield conn
 
-    def breaks(self, room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """Let the outgoing arrive, and the database fail right after."""
+    def breaks(self, channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+        """Let the message arrive, and the database fail right after."""
         self.is_broken = True
-        return room.put(outgoing)
+        return channel.put(outgoing)
 
     def _fail_or(self, whole: AbstractContextManager[Connection]) -> AbstractContextManager[Connection]:
         if self.is_broken:
@@ -258,7 +258,7 @@ class BrokenDatabase(Database):
 
 
 def let_heartbeats_age(conn: Connection, by: timedelta) -> None:
-    """Let time pass on PostgreSQL, whose own clock tells how old heartbeats are; on SQLite `now` does."""
+    """Make heartbeats older on PostgreSQL, whose own clock measures their age; on SQLite `now` does."""
     if conn.dialect.name == "postgresql":
         conn.execute(
             update(tables.workers).values(seen_at=tables.workers.c.seen_at - literal(by, Interval()))
@@ -266,23 +266,25 @@ def let_heartbeats_age(conn: Connection, by: timedelta) -> None:
 
 
 class Bench:
-    """An outbox, the rooms it is delivered to, and as many workers as a test wants."""
+    """An outbox, its channels, and any number of workers."""
 
     def __init__(
         self, database: Database, *, group_over: int = 5, channels: Sequence[str] = ("slack", "email")
     ) -> None:
         self.database = database
         self.clock = HandClock()
-        self.slack = Room("slack", self.clock)
-        self.mail = Room("email", self.clock, can_look=False)
-        self._rooms = {room.name: room for room in (self.slack, self.mail) if room.name in channels}
+        self.slack = FakeChannel("slack", self.clock)
+        self.mail = FakeChannel("email", self.clock, can_find=False)
+        self._channels = {
+            channel.name: channel for channel in (self.slack, self.mail) if channel.name in channels
+        }
         self._settings = replace(SETTINGS, alerts=AlertsConfig(group_over=group_over))
         self._numbers = count(1)
         self._workers: list[str] = []
         self.deliver = self.worker()
 
     def worker(self, database: Database | None = None) -> DeliverOutbox:
-        """Begin a process of its own, perhaps with a database of its own kind."""
+        """Add a worker, which may have its own `Database`."""
         name = f"worker-{len(self._workers)}"
         self._workers.append(name)
         with self.database.write() as conn:
@@ -291,24 +293,24 @@ class Bench:
             self._settings,
             database or self.database,
             clock=self.clock,
-            channels=self._rooms,
+            channels=self._channels,
             worker_id=name,
         ).deliver_outbox
 
     def restart(self) -> None:
-        """The process that delivered is dead; another one runs, after its lease has run out."""
+        """Replace the worker by another one, after its lease has expired."""
         self._workers[-1] = f"dead {self._workers[-1]}"
         self.pass_by(seconds=10)
         self.deliver = self.worker()
 
     def pass_by(self, **later: float) -> None:
-        """Turn the clock while no worker gives a sign of life."""
+        """Move the clock while no worker renews its heartbeat."""
         self.clock.pass_by(**later)
         with self.database.write() as conn:
             let_heartbeats_age(conn, timedelta(**later))
 
     def run(self, **later: float) -> DeliverReport:
-        """Turn the clock and deliver what is due."""
+        """Move the clock and deliver what is due."""
         self.clock.pass_by(**later)
         with self.database.write() as conn:
             for name in self._workers:
@@ -316,7 +318,7 @@ class Bench:
         return self.deliver.run()
 
     def alert(self) -> int:
-        """Make an alert that nobody has been told of."""
+        """Make an alert that nothing was sent about."""
         number = next(self._numbers)
         with self.database.write() as conn:
             conn.execute(
@@ -337,46 +339,46 @@ class Bench:
         return number
 
     def message(self, alert_id: int, reason: Reason | None, **changes: Any) -> AlertMessage:
-        """What is to be said of an alert now."""
+        """Return a message about an alert now."""
         now = self.clock.now()
         found = alert_message(NOON, id=alert_id, wallet=WalletName(f"acme/{alert_id}"), reason=reason, at=now)
         return changed(found, **changes)
 
-    def tell(
+    def enqueue(
         self,
         alert_id: int,
         reason: Reason,
         destinations: Sequence[Destination] = (OPS,),
         **changes: Any,
     ) -> AlertMessage:
-        """Enqueue news of an alert."""
+        """Enqueue a notification of an alert."""
         message = self.message(alert_id, reason, **changes)
-        news = outbox.OutboxEntry(
+        entry = outbox.OutboxEntry(
             message=message,
             destinations=destinations,
             broadcast=reason is Reason.WORSENED,
         )
-        self._enqueue(news)
+        self._enqueue(entry)
         return message
 
     def open(self, destinations: Sequence[Destination] = (OPS,)) -> int:
         """Make an alert and enqueue its opening."""
         alert_id = self.alert()
-        self.tell(alert_id, Reason.OPENED, destinations)
+        self.enqueue(alert_id, Reason.OPENED, destinations)
         return alert_id
 
     def edit(self, alert_id: int, **changes: Any) -> AlertMessage:
-        """Enqueue a new look of an alert's living messages."""
+        """Enqueue an edit of an alert's living messages."""
         message = self.message(alert_id, None, **changes)
         self._enqueue(outbox.OutboxEntry(message=message))
         return message
 
-    def _enqueue(self, news: outbox.OutboxEntry) -> None:
+    def _enqueue(self, entry: outbox.OutboxEntry) -> None:
         with self.database.write() as conn:
-            outbox.enqueue(conn, [news], editable={"slack"}, now=self.clock.now())
+            outbox.enqueue(conn, [entry], editable={"slack"}, now=self.clock.now())
 
     def states(self) -> list[str]:
-        """The state of every delivery, in the order in which they were decided."""
+        """Return the state of every delivery, in the order of the notifications."""
         with self.database.read() as conn:
             return list(
                 conn.execute(

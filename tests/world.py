@@ -18,7 +18,7 @@ from balancebot.poll.cycle import PollReport
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
 from balancebot.store import tables, wallets
 from balancebot.store.database import Database
-from tests.outbox_bench import NOON, SETTINGS, HandClock, Room, SentMessage
+from tests.outbox_bench import NOON, SETTINGS, FakeChannel, HandClock, SentMessage
 from tests.patience import PATIENCE
 
 __all__ = [
@@ -47,9 +47,9 @@ class ScriptedSource:
 
     clock: HandClock
     script: dict[WalletName, list[Readings | SourceErrorKind]] = field(default_factory=dict)
-    asked: list[WalletName] = field(default_factory=list)
+    requests: list[WalletName] = field(default_factory=list)
     meanwhile: Callable[[], object] | None = None
-    """What happens, once, after it was asked and before the answers are heard."""
+    """What happens, once, after the request and before the answers."""
 
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
         answers = list(self._answers(wallets))
@@ -60,7 +60,7 @@ class ScriptedSource:
 
     def _answers(self, wallets: Sequence[WalletName]) -> Iterator[FetchResult]:
         for wallet in wallets:
-            self.asked.append(wallet)
+            self.requests.append(wallet)
             lines = self.script[wallet]
             line = lines.pop(0) if len(lines) > 1 else lines[0]
             if isinstance(line, SourceErrorKind):
@@ -82,8 +82,8 @@ class World:
         self.database = database
         self.clock = clock or HandClock()
         self.source = ScriptedSource(self.clock)
-        self.slack = Room("slack", self.clock)
-        self.mail = Room("email", self.clock, can_look=False)
+        self.slack = FakeChannel("slack", self.clock)
+        self.mail = FakeChannel("email", self.clock, can_find=False)
         self._apps: list[App] = []
         self.app = self.another_app(**changes)
 
@@ -168,12 +168,12 @@ class World:
         """End what sends."""
         self.app.deliver_outbox.close(timedelta(seconds=5))
 
-    def news(self) -> list[str]:
-        """Return what was decided to be told so far: `opened warning acme/shop:industry`, in order."""
+    def transitions(self) -> list[str]:
+        """Return the notifications so far: `opened warning acme/shop:industry`, in order."""
         return [_line(message) for message in self.messages()]
 
     def messages(self) -> list[AlertMessage]:
-        """Return the messages that were decided to be sent so far, in order."""
+        """Return the messages of the notifications so far, in order."""
         with self.database.read() as conn:
             return list(
                 conn.scalars(
@@ -184,7 +184,7 @@ class World:
             )
 
     def deliveries(self) -> list[str]:
-        """Return what lies in the outbox: `post #ops`, in order."""
+        """Return the deliveries in the outbox: `post #ops`, in order."""
         c = tables.deliveries.c
         with self.database.read() as conn:
             rows = conn.execute(

@@ -42,7 +42,7 @@ def test_a_reminder_is_sent_after_its_time_to_all_that_were_told(world):
     world.clock.pass_by(hours=24)
 
     assert (1, 0) == (world.app.operate_alerts.tick(), world.app.operate_alerts.tick())
-    assert [OPENED, "reminder warning acme/shop:industry"] == world.news()
+    assert [OPENED, "reminder warning acme/shop:industry"] == world.transitions()
     assert ["edit #ops", "reply #ops", "reply finance@example.com"] == world.deliveries()[2:]
 
 
@@ -65,7 +65,7 @@ def test_worse_speaks_although_acknowledged(world):
 
     world.poll()
 
-    assert [OPENED, "worsened critical acme/shop:industry"] == world.news()
+    assert [OPENED, "worsened critical acme/shop:industry"] == world.transitions()
 
 
 def test_inside_a_silence_nothing_is_told_until_it_ends(world):
@@ -73,12 +73,12 @@ def test_inside_a_silence_nothing_is_told_until_it_ends(world):
     world.configure(SHOP, WEB)
     world.shows(industry(50), wallet=WEB)
     world.poll()
-    told_inside = world.news()
+    told_inside = world.transitions()
 
     world.clock.pass_by(hours=4)
     world.app.operate_alerts.tick()
 
-    assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.news())
+    assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.transitions())
 
 
 def test_what_opened_and_recovered_inside_a_silence_is_not_told(world):
@@ -91,7 +91,7 @@ def test_what_opened_and_recovered_inside_a_silence_is_not_told(world):
     world.clock.pass_by(hours=4)
     world.app.operate_alerts.tick()
 
-    assert [OPENED] == world.news()
+    assert [OPENED] == world.transitions()
 
 
 def test_a_silence_lifts_for_what_rises_above_its_severity(world):
@@ -100,7 +100,7 @@ def test_a_silence_lifts_for_what_rises_above_its_severity(world):
 
     world.poll()
 
-    assert [OPENED, "worsened critical acme/shop:industry"] == world.news()
+    assert [OPENED, "worsened critical acme/shop:industry"] == world.transitions()
 
 
 def test_a_recovery_inside_a_silence_only_edits(world):
@@ -109,7 +109,7 @@ def test_a_recovery_inside_a_silence_only_edits(world):
 
     world.poll()
 
-    assert ([OPENED], ["edit #ops", "edit #ops"]) == (world.news(), world.deliveries()[2:])
+    assert ([OPENED], ["edit #ops", "edit #ops"]) == (world.transitions(), world.deliveries()[2:])
 
 
 def test_ending_a_silence_tells_what_is_open_and_untold_at_once(world):
@@ -120,7 +120,7 @@ def test_ending_a_silence_tells_what_is_open_and_untold_at_once(world):
 
     assert world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
     assert not world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
-    assert [OPENED, "opened critical acme/web:industry"] == world.news()
+    assert [OPENED, "opened critical acme/web:industry"] == world.transitions()
 
 
 def test_every_act_is_in_the_audit_log(world):
@@ -138,7 +138,7 @@ def test_every_act_is_in_the_audit_log(world):
 def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
     removed = sync_wallets(world.database, [WEB], writer=world.app.decision_writer, now=world.clock.now())
 
-    assert ((SHOP,), [OPENED, "closed ok acme/shop:industry"]) == (removed, world.news())
+    assert ((SHOP,), [OPENED, "closed ok acme/shop:industry"]) == (removed, world.transitions())
 
 
 def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):

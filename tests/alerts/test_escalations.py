@@ -69,10 +69,10 @@ def test_who_was_not_told_gets_a_full_message_and_everything_from_then_on(databa
     world.poll()
     world.deliver()
 
-    assert ["opened", "> reminder", "> recovered"] == world.slack.told("#ops")
-    assert ["escalated", "> reminder", "> recovered"] == world.slack.told("#oncall")
-    assert ["escalated", "> reminder", "> recovered"] == world.mail.told("cto@example.com")
-    assert ["opened", "> reminder", "> recovered"] == world.mail.told("finance@example.com")
+    assert ["opened", "> reminder", "> recovered"] == world.slack.received("#ops")
+    assert ["escalated", "> reminder", "> recovered"] == world.slack.received("#oncall")
+    assert ["escalated", "> reminder", "> recovered"] == world.mail.received("cto@example.com")
+    assert ["opened", "> reminder", "> recovered"] == world.mail.received("finance@example.com")
     world.close()
 
 
@@ -82,9 +82,9 @@ def test_who_was_told_already_is_answered_below_the_message_and_in_the_channel(d
     world.app.operate_alerts.tick()
     world.deliver()
 
-    assert ["opened", "> escalated"] == world.slack.told("#ops")
+    assert ["opened", "> escalated"] == world.slack.received("#ops")
     assert world.slack.messages[-1].broadcast
-    assert ["opened"] == world.mail.told("finance@example.com")
+    assert ["opened"] == world.mail.received("finance@example.com")
     world.close()
 
 
@@ -103,7 +103,7 @@ def test_what_is_acknowledged_silenced_or_over_does_not_escalate(database, stop)
     world.clock.pass_by(minutes=20)
     world.app.operate_alerts.tick()
 
-    assert ESCALATED not in world.news()
+    assert ESCALATED not in world.transitions()
 
 
 def test_a_worsening_clears_the_acknowledgement_and_escalates_anew(database):
@@ -115,12 +115,12 @@ def test_a_worsening_clears_the_acknowledgement_and_escalates_anew(database):
     world.poll()
     world.clock.pass_by(minutes=29)
     world.app.operate_alerts.tick()
-    too_early = world.news()
+    too_early = world.transitions()
     world.clock.pass_by(minutes=1)
     world.app.operate_alerts.tick()
 
     told = [OPENED, ESCALATED, "worsened depleted acme/shop:industry"]
-    assert (told, [*told, "escalated depleted acme/shop:industry"]) == (too_early, world.news())
+    assert (told, [*told, "escalated depleted acme/shop:industry"]) == (too_early, world.transitions())
 
 
 def test_after_a_restart_it_has_escalated_and_does_not_again(database):
@@ -151,7 +151,7 @@ def test_two_processes_that_look_at_once_escalate_once(database):
     for thread in threads:
         thread.join()
 
-    assert [OPENED, ESCALATED] == world.news()
+    assert [OPENED, ESCALATED] == world.transitions()
 
 
 class _DyingReader(ContextReader):
@@ -171,17 +171,17 @@ def test_a_process_that_is_killed_in_between_leaves_it_to_the_next_and_nothing_i
     )
     with pytest.raises(Killed):
         replace(acts, writer=replace(acts.writer, contexts=dying)).tick()
-    world.slack.fates["#oncall"] = [loses_the_answer]
+    world.slack.outcomes["#oncall"] = [loses_the_answer]
 
     world.another_app(escalations=(RULE,)).operate_alerts.tick()
     for _ in range(3):
         world.deliver()
         world.clock.pass_by(seconds=30)
 
-    assert [OPENED, ESCALATED] == world.news()
+    assert [OPENED, ESCALATED] == world.transitions()
     assert (["escalated"], ["escalated"]) == (
-        world.slack.told("#oncall"),
-        world.mail.told("cto@example.com"),
+        world.slack.received("#oncall"),
+        world.mail.received("cto@example.com"),
     )
     world.close()
 
@@ -199,7 +199,7 @@ def test_many_that_escalate_at_once_are_one_message_that_names_each(database):
     world.app.operate_alerts.tick()
     world.deliver()
 
-    assert ["GroupMessage"] == world.slack.told("#oncall")
+    assert ["GroupMessage"] == world.slack.received("#oncall")
     world.close()
 
 
@@ -215,8 +215,8 @@ def test_an_escalation_mentions_whom_the_route_names(database):
 @pytest.mark.parametrize("stop", ["acknowledged", "silenced"])
 def test_an_escalation_that_waits_while_somebody_acknowledges_or_silences_is_not_sent(database, stop):
     world = a_world(database)
-    world.slack.fates["#oncall"] = [fails(ChannelErrorKind.UNREACHABLE)]
-    world.mail.fates["cto@example.com"] = [loses_the_answer]
+    world.slack.outcomes["#oncall"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    world.mail.outcomes["cto@example.com"] = [loses_the_answer]
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
     world.deliver()
@@ -233,10 +233,10 @@ def test_an_escalation_that_waits_while_somebody_acknowledges_or_silences_is_not
     world.poll()
     world.deliver()
 
-    assert [] == [told for told in world.slack.told("#oncall") if told != "SilenceMessage"]
+    assert [] == [told for told in world.slack.received("#oncall") if told != "SilenceMessage"]
     assert ["opened", "> recovered"] == [
-        told for told in world.slack.told("#ops") if told != "SilenceMessage"
+        told for told in world.slack.received("#ops") if told != "SilenceMessage"
     ]
     # a mail server that may have taken it is told of the end too
-    assert "> recovered" == world.mail.told("cto@example.com")[-1]
+    assert "> recovered" == world.mail.received("cto@example.com")[-1]
     world.close()

@@ -17,7 +17,7 @@ ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
 
 def shown(message: SentMessage) -> Sequence[object]:
     """What a living message says now: its severity, its figure, and how far it is from being well."""
-    last = message.looks[-1] if message.looks else message.message
+    last = message.edits[-1] if message.edits else message.message
     assert isinstance(last, AlertMessage)
     return (last.alert.severity.word, last.measurement.reading, flapping(last))
 
@@ -36,7 +36,7 @@ def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flap
 
     # two episodes, and the third from its opening to an hour after the last flap
     told = ["opened", "> recovered", "opened", "> recovered", "opened", "> recovered"]
-    assert (told, told) == (long_day.slack.told(), long_day.mail.told("finance@example.com"))
+    assert (told, told) == (long_day.slack.received(), long_day.mail.received("finance@example.com"))
     assert [0, 0.5, 1, 1.5, 2, 10.5] == [
         (message.at - start) / timedelta(hours=1) for message in long_day.slack.messages
     ]
@@ -53,7 +53,7 @@ def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_
 
     # the second fall is given back within two hours: a wrong reading
     ended = ["> recovered", "> closed", "> recovered"]
-    assert [told for end in ended for told in ("opened", end)] + ["opened"] == long_day.slack.told()
+    assert [told for end in ended for told in ("opened", end)] + ["opened"] == long_day.slack.received()
     assert (4, None, 0) == flapping(long_day.slack.messages[-1].message)
 
 
@@ -73,21 +73,21 @@ def test_the_living_message_says_how_it_stands_while_it_is_held(long_day):
         ("warning", 500, (3, None, 1)),
         ("warning", 5000, (3, at, 1)),
     ] == seen
-    assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == long_day.slack.told()
+    assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == long_day.slack.received()
 
 
 def test_a_worsening_is_told_while_it_is_held_and_once(long_day):
     long_day.reads(*(500, 5000) * 2, 500)
     long_day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
 
-    told = [text for text in long_day.slack.told() if text == "> worsened"]
+    told = [text for text in long_day.slack.received() if text == "> worsened"]
     assert (2, "depleted") == (len(told), long_day.slack.messages[-1].message.alert.severity.word)
 
 
 def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(long_day):
     long_day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
 
-    assert ["opened", *["> worsened"] * 3] == long_day.slack.told()
+    assert ["opened", *["> worsened"] * 3] == long_day.slack.received()
     assert [None, None, (3, None, 0)] == [
         flapping(message.message) for message in long_day.slack.messages[1:]
     ]
@@ -105,13 +105,13 @@ def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(lon
         long_day.reads(1500)
     long_day.reads(5000)
 
-    assert ["opened", "> closed"] * 2 + ["opened", "> recovered"] == long_day.slack.told()
+    assert ["opened", "> closed"] * 2 + ["opened", "> recovered"] == long_day.slack.received()
 
 
 def test_two_purchases_in_a_day_are_two_recoveries_told_at_once(long_day):
     long_day.reads(500, 5000, 500, 5000)
 
-    assert ["opened", "> recovered"] * 2 == long_day.slack.told()
+    assert ["opened", "> recovered"] * 2 == long_day.slack.received()
 
 
 def test_the_next_day_it_starts_anew(long_day):
@@ -119,7 +119,7 @@ def test_the_next_day_it_starts_anew(long_day):
     long_day.clock.pass_by(hours=24)
     long_day.reads(500, 5000)
 
-    assert ["opened", "> recovered"] * 3 == long_day.slack.told()
+    assert ["opened", "> recovered"] * 3 == long_day.slack.received()
 
 
 def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(long_day):
@@ -129,13 +129,13 @@ def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(lon
     )
     long_day.reads(500, 5000, 5000, then=timedelta(minutes=31))
 
-    assert ["opened", "> recovered"] * 2 == long_day.slack.told()
+    assert ["opened", "> recovered"] * 2 == long_day.slack.received()
     with long_day.database.read() as conn:
         alert = alerts.listed(conn)[0].alert
     assert (None, True) == (alert.peak, alert.is_flapping)
 
     long_day.reads(500)
-    assert "opened" == long_day.slack.told()[-1]
+    assert "opened" == long_day.slack.received()[-1]
 
 
 def test_an_alert_of_a_wallet_never_flaps(long_day):
@@ -148,4 +148,4 @@ def test_an_alert_of_a_wallet_never_flaps(long_day):
     assert [
         "opened critical acme/shop credentials_rejected",
         "recovered ok acme/shop credentials_rejected",
-    ] * 4 == long_day.news()
+    ] * 4 == long_day.transitions()

@@ -49,15 +49,15 @@ def tick(world: World) -> None:
 def test_a_warning_waits_until_they_end_and_is_told_as_opened(database):
     world = a_world(database, "2026-11-24T23:00")
     read(world, 500)
-    in_the_night = world.slack.told()
+    in_the_night = world.slack.received()
 
     world.clock.at = local("2026-11-25T07:59:59")
     tick(world)
-    a_second_before = world.slack.told()
+    a_second_before = world.slack.received()
     world.clock.at = local("2026-11-25T08:00")
     tick(world)
 
-    assert ([], [], ["opened"]) == (in_the_night, a_second_before, world.slack.told())
+    assert ([], [], ["opened"]) == (in_the_night, a_second_before, world.slack.received())
     world.close()
 
 
@@ -67,7 +67,7 @@ def test_something_critical_is_told_at_once_and_so_is_what_becomes_critical(data
     read(world, 500, WEB)
     read(world, 50, WEB)
 
-    assert ["opened critical acme/shop:industry", "opened critical acme/web:industry"] == world.news()
+    assert ["opened critical acme/shop:industry", "opened critical acme/web:industry"] == world.transitions()
     world.close()
 
 
@@ -77,15 +77,15 @@ def test_depleted_never_waits_and_critical_does_where_that_is_wanted(database):
     world.clock.at = local("2026-11-24T23:00")
     read(world, 50)
     read(world, 50, WEB)
-    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["opened warning acme/shop:industry"] == world.transitions()
 
     read(world, 0, WEB)
-    assert "opened depleted acme/web:industry" == world.news()[-1]
+    assert "opened depleted acme/web:industry" == world.transitions()[-1]
 
     world.clock.at = local("2026-11-25T08:00")
     tick(world)
-    assert "worsened critical acme/shop:industry" == world.news()[-1]
-    assert ["opened", "> worsened"] == world.slack.told()[::2]
+    assert "worsened critical acme/shop:industry" == world.transitions()[-1]
+    assert ["opened", "> worsened"] == world.slack.received()[::2]
     world.close()
 
 
@@ -96,7 +96,7 @@ def test_what_opened_and_recovered_meanwhile_is_not_told(database):
     world.clock.at = local("2026-11-25T08:00")
     tick(world)
 
-    assert [] == world.news()
+    assert [] == world.transitions()
     world.close()
 
 
@@ -108,8 +108,8 @@ def test_a_recovery_from_a_warning_only_edits_and_one_from_something_critical_is
     read(world, 5000)
     read(world, 5000, WEB)
 
-    assert ["opened", "opened", "> recovered"] == world.slack.told()
-    assert [1, 1] == [len(message.looks) for message in world.slack.messages if message.below is None]
+    assert ["opened", "opened", "> recovered"] == world.slack.received()
+    assert [1, 1] == [len(message.edits) for message in world.slack.messages if message.below is None]
     world.close()
 
 
@@ -120,7 +120,7 @@ def test_a_reminder_of_a_warning_waits_and_comes_once(database):
         world.clock.at = local(at)
         tick(world)
 
-    assert ["opened", "> reminder"] == world.slack.told()
+    assert ["opened", "> reminder"] == world.slack.received()
     assert local("2026-11-25T08:00") == world.slack.messages[-1].at
     world.close()
 
@@ -135,7 +135,7 @@ def test_what_waited_is_told_in_one_message_however_little_it_is(database, num, 
     world.clock.at = local("2026-11-25T08:00")
     tick(world)
 
-    assert expected == world.slack.told() == world.mail.told("finance@example.com")
+    assert expected == world.slack.received() == world.mail.received("finance@example.com")
     world.close()
 
 

@@ -57,7 +57,7 @@ def test_everything_is_announced_in_the_default_destinations_and_again_every_wee
     assert 1 == len(announced(world))
     world.clock.pass_by(days=1)
     assert [False, True] == [message.is_repeated for message in announced(world)]
-    assert ["SilenceMessage"] * 2 == world.mail.told("finance@example.com")
+    assert ["SilenceMessage"] * 2 == world.mail.received("finance@example.com")
     world.clock.pass_by(days=7)
     assert 3 == len(announced(world))
     world.clock.pass_by(days=7)
@@ -107,11 +107,11 @@ def test_a_clock_that_is_set_back_neither_lifts_a_silence_nor_lets_it_hold_for_l
     world.poll()
     world.app.operate_alerts.tick()
     world.deliver()
-    assert [] == [sent for sent in world.slack.told() if sent == "opened"]
+    assert [] == [sent for sent in world.slack.received() if sent == "opened"]
     world.clock.pass_by(minutes=6)
     world.app.operate_alerts.tick()
     world.deliver()
-    assert ["opened"] == [sent for sent in world.slack.told() if sent == "opened"]
+    assert ["opened"] == [sent for sent in world.slack.received() if sent == "opened"]
     world.close()
 
 
@@ -126,5 +126,5 @@ def test_a_machine_that_does_not_know_the_time_yet_keeps_silences_as_they_are(wo
     with world.database.read() as conn:
         assert [made.until] == [held.until for held in silences.active(conn, world.clock.now())]
     world.deliver()
-    assert "opened" not in world.slack.told()
+    assert "opened" not in world.slack.received()
     world.close()

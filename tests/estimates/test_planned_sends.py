@@ -125,7 +125,7 @@ def test_a_spike_inside_an_announced_send_is_none(world, sends):
         world.shows(industry(left))
         world.poll()
 
-    assert [] == world.news()
+    assert [] == world.transitions()
 
 
 def test_the_same_use_unannounced_is_a_spike(world):
@@ -138,7 +138,7 @@ def test_the_same_use_unannounced_is_a_spike(world):
         world.shows(industry(left))
         world.poll()
 
-    assert ["opened critical acme/shop:industry"] == world.news()
+    assert ["opened critical acme/shop:industry"] == world.transitions()
 
 
 def test_announcing_and_taking_back_are_in_the_audit_log(world, sends):

@@ -113,9 +113,9 @@ def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then
     bench.clock.pass_by(days=401)
     pruned = prune(bench.database, RETENTION, zone=ZONE, now=bench.clock.now())
     assert (6, 5) == (pruned.num_notifications, pruned.num_alerts)
-    bench.tell(still_open, Reason.RECOVERED)
+    bench.enqueue(still_open, Reason.RECOVERED)
     bench.run()
-    assert ["GroupMessage", "> recovered"] == bench.slack.told()
+    assert ["GroupMessage", "> recovered"] == bench.slack.received()
 
 
 def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: Bench) -> None:

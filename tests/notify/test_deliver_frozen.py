@@ -10,24 +10,24 @@ from balancebot.domain.verdict import Severity
 from balancebot.ports import ChannelError, ChannelErrorKind
 from tests.outbox_bench import (
     Bench,
-    Fate,
-    Room,
+    FakeChannel,
+    Outcome,
     arrives,
     loses_the_answer,
 )
 from tests.patience import PATIENCE
 
 
-def frozen_in(bench: Bench, moment: Fate) -> Callable[[], None]:
+def frozen_in(bench: Bench, moment: Outcome) -> Callable[[], None]:
     """Freeze the first worker in the midst of sending; return what wakes it and waits until it has done."""
     asleep, awake = threading.Event(), threading.Event()
 
-    def freezes(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def freezes(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         asleep.set()
         awake.wait(PATIENCE)
-        return moment(room, outgoing)
+        return moment(channel, outgoing)
 
-    bench.slack.fates["#ops"] = [freezes]
+    bench.slack.outcomes["#ops"] = [freezes]
     frozen = bench.deliver
     frozen.tick()
     asleep.wait(PATIENCE)
@@ -47,7 +47,7 @@ def test_it_takes_its_own_message_back(bench: Bench) -> None:
 
     wake()
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
 
 
 def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
@@ -56,11 +56,11 @@ def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
     bench.restart()
     bench.run()
     wake()
-    assert ["opened", "opened"] == bench.slack.told()
+    assert ["opened", "opened"] == bench.slack.received()
 
     report = bench.run(minutes=2)
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
     assert 1 == report.deleted
 
 
@@ -68,13 +68,13 @@ def test_its_message_is_deleted_when_the_news_was_told_otherwise_meanwhile(bench
     alert = bench.open()
     wake = frozen_in(bench, loses_the_answer)
     bench.restart()
-    bench.tell(alert, Reason.RECOVERED)
+    bench.enqueue(alert, Reason.RECOVERED)
     bench.run()
     wake()
 
     bench.run(minutes=2)
 
-    assert ["opened+recovered"] == bench.slack.told()
+    assert ["opened+recovered"] == bench.slack.received()
 
 
 def test_a_late_edit_is_followed_by_the_latest_one(bench: Bench) -> None:
@@ -89,7 +89,7 @@ def test_a_late_edit_is_followed_by_the_latest_one(bench: Bench) -> None:
     wake()
     bench.run(seconds=1)
 
-    assert latest == bench.slack.messages[0].looks[-1]
+    assert latest == bench.slack.messages[0].edits[-1]
 
 
 def test_a_worker_without_signs_of_life_sends_nothing(bench: Bench) -> None:
@@ -99,4 +99,4 @@ def test_a_worker_without_signs_of_life_sends_nothing(bench: Bench) -> None:
     report = bench.deliver.run()
 
     assert [ChannelErrorKind.LEASE_LOST] == [attempt.outcome for attempt in report.attempts]
-    assert [] == bench.slack.told()
+    assert [] == bench.slack.received()

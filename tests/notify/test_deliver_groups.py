@@ -24,7 +24,7 @@ def opened(bench: Bench, num: int) -> list[int]:
 def test_more_openings_than_the_limit_are_one_message_for_each_destination(bench: Bench) -> None:
     alerts = opened(bench, 6)
 
-    assert ["GroupMessage"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    assert ["GroupMessage"] == bench.slack.received() == bench.mail.received("finance@example.com")
     (message,) = bench.slack.messages
     assert [str(alert) for alert in alerts] == members(message.message)
 
@@ -32,7 +32,7 @@ def test_more_openings_than_the_limit_are_one_message_for_each_destination(bench
 def test_openings_up_to_the_limit_are_messages_of_their_own(bench: Bench) -> None:
     opened(bench, 5)
 
-    assert ["opened"] * 5 == bench.slack.told()
+    assert ["opened"] * 5 == bench.slack.received()
 
 
 def test_what_opens_within_a_minute_joins_by_an_edit_and_one_answer(bench: Bench) -> None:
@@ -42,8 +42,12 @@ def test_what_opens_within_a_minute_joins_by_an_edit_and_one_answer(bench: Bench
     bench.run(seconds=50)
 
     living, answer = bench.slack.messages
-    assert ["GroupMessage", "> GroupMessage"] == bench.slack.told() == bench.mail.told("finance@example.com")
-    assert [str(alert) for alert in alerts + late] == members(living.looks[-1])
+    assert (
+        ["GroupMessage", "> GroupMessage"]
+        == bench.slack.received()
+        == bench.mail.received("finance@example.com")
+    )
+    assert [str(alert) for alert in alerts + late] == members(living.edits[-1])
     assert tuple(str(alert) for alert in late) == new(answer.message)
 
 
@@ -53,19 +57,23 @@ def test_what_opens_later_is_a_message_of_its_own(bench: Bench) -> None:
 
     bench.run(seconds=70)
 
-    assert ["GroupMessage", "opened"] == bench.slack.told()
+    assert ["GroupMessage", "opened"] == bench.slack.received()
 
 
 def test_later_news_of_a_member_edits_the_group_and_answers_below_it(bench: Bench) -> None:
     alerts = opened(bench, 6)
-    told = bench.tell(alerts[2], Reason.RECOVERED, [OPS, MAIL], severity=Severity.OK)
+    latest = bench.enqueue(alerts[2], Reason.RECOVERED, [OPS, MAIL], severity=Severity.OK)
 
     bench.run(minutes=5)
 
     living, answer = bench.slack.messages
-    assert ["GroupMessage", "> recovered"] == bench.slack.told() == bench.mail.told("finance@example.com")
-    assert (told, living.ref) == (answer.message, answer.below)
-    assert told == members_of(living.looks[-1])[2]
+    assert (
+        ["GroupMessage", "> recovered"]
+        == bench.slack.received()
+        == bench.mail.received("finance@example.com")
+    )
+    assert (latest, living.ref) == (answer.message, answer.below)
+    assert latest == members_of(living.edits[-1])[2]
 
 
 def test_two_members_that_change_at_once_make_one_edit(bench: Bench) -> None:
@@ -76,13 +84,13 @@ def test_two_members_that_change_at_once_make_one_edit(bench: Bench) -> None:
     bench.run(minutes=5)
 
     (living,) = bench.slack.messages
-    assert [[first, second]] == [members_of(look)[:2] for look in living.looks]
+    assert [[first, second]] == [members_of(edit)[:2] for edit in living.edits]
 
 
 def test_what_happens_while_the_group_waits_is_in_its_message(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
     alerts = opened(bench, 6)
-    recovered = bench.tell(alerts[0], Reason.RECOVERED, severity=Severity.OK)
+    recovered = bench.enqueue(alerts[0], Reason.RECOVERED, severity=Severity.OK)
     late = bench.open()
 
     bench.run(seconds=10)
@@ -93,34 +101,34 @@ def test_what_happens_while_the_group_waits_is_in_its_message(bench: Bench) -> N
 
 
 def test_a_group_in_doubt_is_told_once(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.slack.outcomes["#ops"] = [loses_the_answer]
     opened(bench, 6)
     bench.open()
 
     bench.run(seconds=5)
 
-    assert ["GroupMessage", "> GroupMessage"] == bench.slack.told()
+    assert ["GroupMessage", "> GroupMessage"] == bench.slack.received()
 
 
 def test_a_member_whose_group_message_was_deleted_is_posted_anew(bench: Bench) -> None:
     alerts = opened(bench, 6)
     bench.slack.messages.clear()
-    bench.tell(alerts[0], Reason.RECOVERED)
+    bench.enqueue(alerts[0], Reason.RECOVERED)
 
     bench.run(minutes=5)
 
-    assert ["recovered"] == bench.slack.told()
+    assert ["recovered"] == bench.slack.received()
 
 
 def test_two_members_whose_group_message_was_deleted_are_a_message_each(bench: Bench) -> None:
     alerts = opened(bench, 6)
     bench.slack.messages.clear()
-    bench.tell(alerts[0], Reason.WORSENED)
-    bench.tell(alerts[1], Reason.RECOVERED)
+    bench.enqueue(alerts[0], Reason.WORSENED)
+    bench.enqueue(alerts[1], Reason.RECOVERED)
 
     bench.run(minutes=5)
 
-    assert ["worsened", "recovered"] == bench.slack.told()
+    assert ["worsened", "recovered"] == bench.slack.received()
 
 
 def test_what_joins_a_group_whose_message_was_deleted_makes_it_stand_anew_with_all_of_it(

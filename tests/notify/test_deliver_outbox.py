@@ -1,4 +1,4 @@
-"""Every notification is told once, whatever the channel, the network and the process do in between."""
+"""Every notification is sent once, whatever the channel, the network and the process do in between."""
 
 import threading
 import time
@@ -19,12 +19,12 @@ from tests.outbox_bench import (
     OPS,
     Bench,
     BrokenDatabase,
-    Fate,
-    Room,
+    FakeChannel,
+    Outcome,
     arrives,
-    dies_after,
-    dies_before,
     fails,
+    killed_after,
+    killed_before,
     loses_the_answer,
     loses_the_request,
 )
@@ -33,19 +33,19 @@ from tests.patience import PATIENCE
 dying = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def test_news_is_sent_and_settled(bench: Bench) -> None:
+def test_a_notification_is_sent_and_settled(bench: Bench) -> None:
     alert = bench.open([OPS, MAIL])
 
     report = bench.run()
 
-    assert ["opened"] == bench.slack.told()
-    assert ["opened"] == bench.mail.told("finance@example.com")
+    assert ["opened"] == bench.slack.received()
+    assert ["opened"] == bench.mail.received("finance@example.com")
     assert 0 == report.num_pending
-    bench.tell(alert, Reason.RECOVERED, [OPS, MAIL])
+    bench.enqueue(alert, Reason.RECOVERED, [OPS, MAIL])
     bench.run(seconds=1)
-    assert ["opened", "> recovered"] == bench.slack.told()
-    assert [Reason.RECOVERED] == [look.reason for look in bench.slack.messages[0].looks]
-    assert ["opened", "> recovered"] == bench.mail.told("finance@example.com")
+    assert ["opened", "> recovered"] == bench.slack.received()
+    assert [Reason.RECOVERED] == [edit.reason for edit in bench.slack.messages[0].edits]
+    assert ["opened", "> recovered"] == bench.mail.received("finance@example.com")
 
 
 def test_nothing_is_sent_again(bench: Bench) -> None:
@@ -54,33 +54,33 @@ def test_nothing_is_sent_again(bench: Bench) -> None:
     bench.run()
     bench.run(minutes=30)
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
 
 
 def test_a_failed_delivery_is_tried_again_at_least_every_30_seconds_in_the_first_minutes(
     bench: Bench,
 ) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)] * 20
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)] * 20
     bench.open()
 
     for _ in range(300):
         bench.run(seconds=1)
 
-    attempts = [at for at, _, _ in bench.slack.asked]
-    assert ["opened"] == bench.slack.told()
+    attempts = [at for at, _, _ in bench.slack.requests]
+    assert ["opened"] == bench.slack.received()
     assert timedelta(seconds=16) >= max(later - earlier for earlier, later in pairwise(attempts))
 
 
-@pytest.mark.parametrize("fate", [loses_the_answer, loses_the_request])
-def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench, fate: Fate) -> None:
-    bench.slack.fates["#ops"] = [fate]
+@pytest.mark.parametrize("outcome", [loses_the_answer, loses_the_request])
+def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench, outcome: Outcome) -> None:
+    bench.slack.outcomes["#ops"] = [outcome]
     bench.open()
 
     bench.run()
     bench.run(seconds=1)
 
-    assert ["opened"] == bench.slack.told()
-    assert "look" == bench.slack.asked[1][2]
+    assert ["opened"] == bench.slack.received()
+    assert "find" == bench.slack.requests[1][2]
 
 
 @pytest.mark.parametrize("jump", [{"hours": 9}, {"hours": -9}, {"days": 60}, {"days": -60}])
@@ -88,12 +88,12 @@ def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench,
 def test_what_is_in_doubt_is_found_however_wrong_the_clock_was(
     bench: Bench, jump: dict[str, float], others: int
 ) -> None:
-    """The room's own order tells where the search ends, as Slack's timestamps do."""
+    """The channel's own order says where the search ends, as Slack's timestamps do."""
     for _ in range(others):
         bench.open()
         bench.run()
     bench.run(**jump)
-    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.slack.outcomes["#ops"] = [loses_the_answer]
     bench.open()
     bench.run()
     bench.run(**{unit: -length for unit, length in jump.items()})
@@ -101,82 +101,82 @@ def test_what_is_in_doubt_is_found_however_wrong_the_clock_was(
     bench.run(minutes=2)
     bench.run(minutes=10)
 
-    assert ["opened"] * (others + 1) == bench.slack.told()
+    assert ["opened"] * (others + 1) == bench.slack.received()
 
 
 @dying
-@pytest.mark.parametrize("fate", [dies_before, dies_after])
+@pytest.mark.parametrize("outcome", [killed_before, killed_after])
 def test_a_process_that_dies_while_it_sends_is_replaced_and_nothing_stands_twice(
-    bench: Bench, fate: Fate
+    bench: Bench, outcome: Outcome
 ) -> None:
-    bench.slack.fates["#ops"] = [fate]
+    bench.slack.outcomes["#ops"] = [outcome]
     bench.open()
     bench.run()
 
     bench.restart()
     bench.run()
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
 
 
 def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
     alert = bench.open()
     bench.run()
-    bench.tell(alert, Reason.WORSENED, severity=Severity.DEPLETED)
-    told = bench.tell(alert, Reason.REMINDER, severity=Severity.DEPLETED, note="call the office")
+    bench.enqueue(alert, Reason.WORSENED, severity=Severity.DEPLETED)
+    latest = bench.enqueue(alert, Reason.REMINDER, severity=Severity.DEPLETED, note="call the office")
 
     bench.run(seconds=5)
 
-    assert [replace(told, reason=Reason.OPENED)] == [message.message for message in bench.slack.messages]
+    assert [replace(latest, reason=Reason.OPENED)] == [message.message for message in bench.slack.messages]
     assert ["superseded"] * 4 + ["delivered"] == bench.states()
 
 
 def test_an_alert_that_opened_and_recovered_unheard_is_one_message(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.SERVER)]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.SERVER)]
     alert = bench.open()
     bench.run()
-    bench.tell(alert, Reason.RECOVERED)
+    bench.enqueue(alert, Reason.RECOVERED)
 
     bench.run(seconds=5)
 
-    assert ["opened+recovered"] == bench.slack.told()
+    assert ["opened+recovered"] == bench.slack.received()
 
 
 def test_an_opening_in_doubt_is_looked_for_before_its_recovery_is_told(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.slack.outcomes["#ops"] = [loses_the_answer]
     alert = bench.open()
     bench.run()
-    bench.tell(alert, Reason.RECOVERED)
+    bench.enqueue(alert, Reason.RECOVERED)
 
     bench.run(seconds=5)
 
-    assert ["opened", "> recovered"] == bench.slack.told()
+    assert ["opened", "> recovered"] == bench.slack.received()
 
 
 def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_so(bench: Bench) -> None:
-    bench.mail.fates["finance@example.com"] = [loses_the_answer]
+    bench.mail.outcomes["finance@example.com"] = [loses_the_answer]
     alert = bench.open([MAIL])
     bench.run()
-    bench.tell(alert, Reason.RECOVERED, [MAIL])
+    bench.enqueue(alert, Reason.RECOVERED, [MAIL])
 
     report = bench.run(seconds=5)
 
-    first, second, news = bench.mail.messages
-    assert first.delivery_id == second.delivery_id != news.delivery_id
-    assert ["opened", "opened", "> recovered"] == bench.mail.told("finance@example.com")
+    first, second, third = bench.mail.messages
+    assert first.delivery_id == second.delivery_id != third.delivery_id
+    assert ["opened", "opened", "> recovered"] == bench.mail.received("finance@example.com")
     assert [True, False] == [attempt.may_stand_twice for attempt in report.attempts]
 
 
 def test_what_may_have_arrived_each_time_is_repeated_rarely_and_told_elsewhere(bench: Bench) -> None:
-    bench.mail.fates["finance@example.com"] = [loses_the_answer] * 6
+    bench.mail.outcomes["finance@example.com"] = [loses_the_answer] * 6
     bench.open([MAIL])
 
     told_elsewhere = []
     for _ in range(60):
         bench.run(seconds=1)
-        told_elsewhere.append(bench.slack.told())
-    assert ["opened"] * 3 == bench.mail.told("finance@example.com")
+        told_elsewhere.append(bench.slack.received())
+    assert ["opened"] * 3 == bench.mail.received("finance@example.com")
     assert ([], ["ChannelFailureMessage"]) == (told_elsewhere[20], told_elsewhere[-1])
     assert 1 == len({message.delivery_id for message in bench.mail.messages})
 
@@ -184,59 +184,59 @@ def test_what_may_have_arrived_each_time_is_repeated_rarely_and_told_elsewhere(b
         bench.run(minutes=1)
     ages = [message.at - bench.mail.messages[0].at for message in bench.mail.messages]
     assert [0, 0, 0, 5, 20, 80, 140] == [age.total_seconds() // 60 for age in ages]
-    assert ["ChannelFailureMessage"] == bench.slack.told()
+    assert ["ChannelFailureMessage"] == bench.slack.received()
     with bench.database.read() as conn:
         assert () == channel_failures.current(conn)
 
 
 def test_news_does_not_wait_for_what_may_have_arrived(bench: Bench) -> None:
-    bench.mail.fates["finance@example.com"] = [loses_the_answer] * 4
+    bench.mail.outcomes["finance@example.com"] = [loses_the_answer] * 4
     alert = bench.open([MAIL])
     for _ in range(600):
         bench.run(seconds=1)
-    assert ["opened"] * 4 == bench.mail.told("finance@example.com")
+    assert ["opened"] * 4 == bench.mail.received("finance@example.com")
 
-    bench.tell(alert, Reason.RECOVERED, [MAIL])
+    bench.enqueue(alert, Reason.RECOVERED, [MAIL])
     report = bench.run(seconds=1)
 
-    assert ["opened+recovered"] == bench.mail.told("finance@example.com")[4:]
+    assert ["opened+recovered"] == bench.mail.received("finance@example.com")[4:]
     assert 0 == report.num_pending
 
 
 def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
     released = threading.Event()
 
-    def hangs(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def hangs(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         released.wait(PATIENCE)
-        return room.put(outgoing)
+        return channel.put(outgoing)
 
-    bench.slack.fates["#ops"] = [hangs]
+    bench.slack.outcomes["#ops"] = [hangs]
     bench.open([OPS])
     bench.deliver.tick()
     bench.open([MARKETING, MAIL])
 
     bench.deliver.tick()
-    while not (bench.slack.told("#marketing") and bench.mail.told("finance@example.com")):
+    while not (bench.slack.received("#marketing") and bench.mail.received("finance@example.com")):
         time.sleep(0.01)
 
-    assert [] == bench.slack.told("#ops")
+    assert [] == bench.slack.received("#ops")
     released.set()
     bench.deliver.close(timedelta(seconds=5))
-    assert ["opened"] == bench.slack.told("#ops")
+    assert ["opened"] == bench.slack.received("#ops")
 
 
 def test_a_destination_is_spared_for_as_long_as_it_asks_and_no_other_is(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(seconds=40))]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(seconds=40))]
     bench.open([OPS, MARKETING])
     bench.run()
     bench.open([OPS])
 
     bench.run(seconds=39)
-    assert [] == bench.slack.told()
-    assert ["opened"] == bench.slack.told("#marketing")
+    assert [] == bench.slack.received()
+    assert ["opened"] == bench.slack.received("#marketing")
 
     bench.run(seconds=2)
-    assert ["opened", "opened"] == bench.slack.told()
+    assert ["opened", "opened"] == bench.slack.received()
 
 
 def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_anew(bench: Bench) -> None:
@@ -246,11 +246,11 @@ def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_an
 
     bench.edit(alert, acknowledged_by="ada")
     bench.run(seconds=1)
-    assert [] == bench.slack.told()
+    assert [] == bench.slack.received()
 
-    bench.tell(alert, Reason.RECOVERED)
+    bench.enqueue(alert, Reason.RECOVERED)
     bench.run(seconds=1)
-    assert ["recovered"] == bench.slack.told()
+    assert ["recovered"] == bench.slack.received()
 
 
 @pytest.mark.parametrize("reason", [Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED])
@@ -260,39 +260,39 @@ def test_news_of_a_message_that_was_deleted_is_a_fresh_message_at_once_and_no_an
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
-    told = bench.tell(alert, reason)
+    latest = bench.enqueue(alert, reason)
 
     bench.run(minutes=5)
 
     (message,) = bench.slack.messages
-    assert (told, None, []) == (message.message, message.below, message.looks)
+    assert (latest, None, []) == (message.message, message.below, message.edits)
 
 
 def test_what_follows_a_fresh_message_is_told_below_it(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
-    bench.tell(alert, Reason.WORSENED)
+    bench.enqueue(alert, Reason.WORSENED)
     bench.run(seconds=1)
-    told = bench.tell(alert, Reason.RECOVERED)
+    latest = bench.enqueue(alert, Reason.RECOVERED)
 
     bench.run(seconds=1)
 
     fresh, answer = bench.slack.messages
-    assert ([told], told, fresh.ref) == (fresh.looks, answer.message, answer.below)
+    assert ([latest], latest, fresh.ref) == (fresh.edits, answer.message, answer.below)
 
 
 def test_a_fresh_message_whose_answer_was_lost_is_found(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
-    bench.slack.fates["#ops"] = [arrives, loses_the_answer]
-    bench.tell(alert, Reason.WORSENED)
+    bench.slack.outcomes["#ops"] = [arrives, loses_the_answer]
+    bench.enqueue(alert, Reason.WORSENED)
 
     bench.run(seconds=1)
     bench.run(seconds=2)
 
-    assert ["worsened"] == bench.slack.told()
+    assert ["worsened"] == bench.slack.received()
     assert "delivered" == bench.states()[-1]
 
 
@@ -301,25 +301,25 @@ def test_one_who_dies_on_a_fresh_message_leaves_it_to_be_found(bench: Bench) -> 
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
-    bench.slack.fates["#ops"] = [arrives, dies_after]
-    bench.tell(alert, Reason.WORSENED)
+    bench.slack.outcomes["#ops"] = [arrives, killed_after]
+    bench.enqueue(alert, Reason.WORSENED)
     bench.run(seconds=1)
     bench.restart()
 
     bench.run()
 
-    assert ["worsened"] == bench.slack.told()
+    assert ["worsened"] == bench.slack.received()
 
 
 def test_an_edit_that_fails_otherwise_holds_up_no_answer(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED)]
-    bench.tell(alert, Reason.WORSENED)
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED)]
+    bench.enqueue(alert, Reason.WORSENED)
 
     bench.run(seconds=1)
 
-    assert ["opened", "> worsened"] == bench.slack.told()
+    assert ["opened", "> worsened"] == bench.slack.received()
 
 
 def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:
@@ -330,8 +330,8 @@ def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:
 
     bench.run(seconds=1)
 
-    assert ["opened"] == bench.slack.told()
-    assert [latest] == bench.slack.messages[0].looks
+    assert ["opened"] == bench.slack.received()
+    assert [latest] == bench.slack.messages[0].edits
 
 
 def test_a_poisoned_message_does_not_block_its_destination(bench: Bench) -> None:
@@ -343,22 +343,22 @@ def test_a_poisoned_message_does_not_block_its_destination(bench: Bench) -> None
     bench.run(seconds=1)
     bench.run(seconds=1)
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
 
 
 def test_an_outcome_that_could_not_be_saved_is_saved_later(bench: Bench) -> None:
     bench.open()
     broken = BrokenDatabase(bench.database)
     bench.deliver = bench.worker(broken)
-    bench.slack.fates["#ops"] = [broken.breaks]
+    bench.slack.outcomes["#ops"] = [broken.breaks]
 
     report = bench.run()
     assert {"the disk is full"} == set(report.faults)
     broken.is_broken = False
     bench.run(seconds=1)
 
-    assert (["opened"], ["delivered"]) == (bench.slack.told(), bench.states())
-    assert 1 == len(bench.slack.asked)
+    assert (["opened"], ["delivered"]) == (bench.slack.received(), bench.states())
+    assert 1 == len(bench.slack.requests)
 
 
 def test_a_broken_database_is_reported_in_one_line(bench: Bench) -> None:
@@ -372,7 +372,7 @@ def test_a_broken_database_is_reported_in_one_line(bench: Bench) -> None:
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hours: int) -> None:
-    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.slack.outcomes["#ops"] = [loses_the_answer]
     bench.open()
     bench.run()
     bench.clock.pass_by(hours=hours)
@@ -381,20 +381,20 @@ def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hou
     bench.run(seconds=1)
     bench.run(seconds=5)
 
-    assert ["opened", "opened"] == bench.slack.told()
+    assert ["opened", "opened"] == bench.slack.received()
 
 
 def test_a_bug_in_a_channel_neither_loses_the_message_nor_stops_the_lane(bench: Bench) -> None:
-    def stumbles(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def stumbles(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         raise KeyError("secret")
 
-    bench.slack.fates["#ops"] = [stumbles]
+    bench.slack.outcomes["#ops"] = [stumbles]
     bench.open()
     bench.open()
 
     report = bench.run()
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
     assert "unexpected error: KeyError" == report.attempts[0].message
     bench.run(seconds=1)
 
-    assert ["opened", "opened"] == bench.slack.told()
+    assert ["opened", "opened"] == bench.slack.received()

@@ -1,4 +1,4 @@
-"""What only a person can mend is told through the other channel, and stands until it is mended."""
+"""What only a person can repair is reported through the other channel, and shown until it is repaired."""
 
 import time
 from datetime import timedelta
@@ -16,7 +16,7 @@ from tests.outbox_bench import (
     MARKETING,
     OPS,
     Bench,
-    Room,
+    FakeChannel,
     fails,
 )
 from tests.patience import PATIENCE
@@ -36,59 +36,59 @@ def standing(bench: Bench) -> list[tuple[str, str, str]]:
 def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
     bench: Bench, kind: ChannelErrorKind
 ) -> None:
-    bench.slack.fates["#ops"] = [fails(kind)] * 3
+    bench.slack.outcomes["#ops"] = [fails(kind)] * 3
     bench.open()
 
     for _ in range(10):
         bench.run(seconds=1)
-        if not bench.slack.told():
+        if not bench.slack.received():
             assert [("slack", "#ops", kind.value)] == standing(bench)
 
-    assert ["ChannelFailureMessage"] == bench.mail.told("finance@example.com")
-    assert ["opened"] == bench.slack.told()
+    assert ["ChannelFailureMessage"] == bench.mail.received("finance@example.com")
+    assert ["opened"] == bench.slack.received()
     assert [] == standing(bench)
 
 
 def test_the_next_episode_is_told_again(bench: Bench) -> None:
     for _ in range(2):
-        bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
+        bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.AUTH)]
         bench.open()
         bench.run(seconds=1)
         bench.run(seconds=5)
 
-    assert ["ChannelFailureMessage"] * 2 == bench.mail.told("finance@example.com")
+    assert ["ChannelFailureMessage"] * 2 == bench.mail.received("finance@example.com")
 
 
 def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
-    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 6
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.AUTH)]
+    bench.mail.outcomes["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 6
     bench.open()
 
     for _ in range(60):
         bench.run(seconds=1)
 
-    assert ["opened"] == bench.slack.told()
-    assert [] == bench.mail.told("finance@example.com")
+    assert ["opened"] == bench.slack.received()
+    assert [] == bench.mail.received("finance@example.com")
 
 
 def test_a_recipient_that_is_refused_is_told_to_slack(bench: Bench) -> None:
-    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
+    bench.mail.outcomes["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
     bench.open([MAIL])
 
     bench.run()
 
-    assert ["ChannelFailureMessage"] == bench.slack.told()
+    assert ["ChannelFailureMessage"] == bench.slack.received()
 
 
 def test_a_delivery_that_is_given_up_is_told_and_stands(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.SERVER)] * 1000
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.SERVER)] * 1000
     bench.open()
 
     for _ in range(GIVE_UP_ATTEMPTS + 1):
         bench.run(minutes=30)
 
     assert ["gave_up", "delivered"] == bench.states()
-    assert ["ChannelFailureMessage"] == bench.mail.told("finance@example.com")
+    assert ["ChannelFailureMessage"] == bench.mail.received("finance@example.com")
     assert [("slack", "#ops", "server")] == standing(bench)
 
 
@@ -102,13 +102,15 @@ def test_what_waits_for_a_channel_that_left_the_configuration_is_given_up(databa
     assert ("slack is no longer configured: what waits for #ops is given up",) == report.faults
 
 
-def answers_with_what_no_database_takes(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-    room.put(outgoing)
+def answers_with_what_no_database_takes(
+    channel: FakeChannel, outgoing: OutgoingMessage
+) -> MessageRef | ChannelError:
+    channel.put(outgoing)
     return MessageRef(channel_id="C1\ud800", message_id="\ud800")
 
 
 def test_an_outcome_that_cannot_be_stored_stops_no_other_destination_and_is_in_doubt(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [answers_with_what_no_database_takes]
+    bench.slack.outcomes["#ops"] = [answers_with_what_no_database_takes]
     bench.open([OPS, MAIL])
 
     bench.run(seconds=1)
@@ -116,65 +118,65 @@ def test_an_outcome_that_cannot_be_stored_stops_no_other_destination_and_is_in_d
     for _ in range(5):
         bench.run(seconds=5)
 
-    assert ["opened"] == bench.slack.told()
-    assert ["opened"] == bench.slack.told("#marketing")
-    assert ["opened", "opened"] == bench.mail.told("finance@example.com")
+    assert ["opened"] == bench.slack.received()
+    assert ["opened"] == bench.slack.received("#marketing")
+    assert ["opened", "opened"] == bench.mail.received("finance@example.com")
 
 
 @pytest.mark.parametrize("words", ["no\0w busy", "\ud800", "\x1b[31mred\x07"])
 def test_foreign_words_in_an_error_are_stored_and_shown_clean(bench: Bench, words: str) -> None:
-    def fate(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def outcome(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         return ChannelError(kind=ChannelErrorKind.AUTH, message=verbatim(f"450 {words}"))
 
-    bench.slack.fates["#ops"] = [fate]
+    bench.slack.outcomes["#ops"] = [outcome]
     bench.open([OPS, MAIL])
     bench.run(seconds=1)
 
     ((_, _, message),) = standing(bench)
     assert message.isprintable()
-    assert "opened" in bench.mail.told("finance@example.com")
+    assert "opened" in bench.mail.received("finance@example.com")
 
 
 def test_an_unreasonable_wait_is_bounded_and_told_through_the_other_channel(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(days=100))]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(days=100))]
     bench.open()
 
     bench.run(seconds=1)
     bench.run(seconds=1)
-    assert ["ChannelFailureMessage"] == bench.mail.told("finance@example.com")
-    assert [] == bench.slack.told()
+    assert ["ChannelFailureMessage"] == bench.mail.received("finance@example.com")
+    assert [] == bench.slack.received()
 
     bench.run(minutes=15)
-    assert (["opened"], []) == (bench.slack.told(), standing(bench))
+    assert (["opened"], []) == (bench.slack.received(), standing(bench))
 
 
 def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.edit(alert)
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.REJECTED)]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.REJECTED)]
 
     bench.run(seconds=1)
 
     assert (["opened"], [], []) == (
-        bench.slack.told(),
-        bench.mail.told("finance@example.com"),
+        bench.slack.received(),
+        bench.mail.received("finance@example.com"),
         standing(bench),
     )
     assert ["delivered", "gave_up"] == bench.states()
 
 
 def test_one_run_tells_of_a_refusal_though_the_other_channel_was_done_before(bench: Bench) -> None:
-    def refuses_late(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def refuses_late(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         deadline = time.monotonic() + PATIENCE
-        while not bench.mail.told("finance@example.com") and time.monotonic() < deadline:
+        while not bench.mail.received("finance@example.com") and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.2)
         return ChannelError(kind=ChannelErrorKind.AUTH, message=verbatim("token_revoked"))
 
-    bench.slack.fates["#ops"] = [refuses_late]
+    bench.slack.outcomes["#ops"] = [refuses_late]
     bench.open([OPS, MAIL])
 
     bench.run(seconds=1)
 
-    assert ["opened", "ChannelFailureMessage"] == bench.mail.told("finance@example.com")
+    assert ["opened", "ChannelFailureMessage"] == bench.mail.received("finance@example.com")

@@ -1,4 +1,4 @@
-"""Any number of processes deliver at the same time: the work is shared, and everything is told once and in order."""
+"""Any number of processes deliver at the same time: the work is shared, and everything is sent once and in order."""
 
 import random
 import threading
@@ -12,16 +12,16 @@ from balancebot.domain.routing import Destination
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import outbox
-from tests.outbox_bench import OPS, Bench, Room, arrives, fails, loses_the_answer, loses_the_request
+from tests.outbox_bench import OPS, Bench, FakeChannel, arrives, fails, loses_the_answer, loses_the_request
 from tests.patience import PATIENCE
 
-ROOMS = [Destination("slack", f"#room-{number}") for number in range(4)]
+DESTINATIONS = [Destination("slack", f"#room-{number}") for number in range(4)]
 
 
-def news_in(room: Room, destination: str, alert_id: int) -> list[str]:
+def news_in(channel: FakeChannel, destination: str, alert_id: int) -> list[str]:
     return [
         message.message.context.note
-        for message in room.messages
+        for message in channel.messages
         if message.destination == destination
         and isinstance(message.message, AlertMessage)
         and message.message.alert_id == str(alert_id)
@@ -31,14 +31,14 @@ def news_in(room: Room, destination: str, alert_id: int) -> list[str]:
 @pytest.mark.slow
 def test_four_processes_tell_everything_once_and_in_order(bench: Bench) -> None:
     chance = random.Random(1)
-    fates = [arrives] * 6 + [
+    outcomes = [arrives] * 6 + [
         loses_the_answer,
         loses_the_request,
         fails(ChannelErrorKind.UNREACHABLE),
         fails(ChannelErrorKind.SERVER),
     ]
-    for _, destination in ROOMS:
-        bench.slack.fates[destination] = chance.choices(fates, k=40)
+    for _, destination in DESTINATIONS:
+        bench.slack.outcomes[destination] = chance.choices(outcomes, k=40)
     everybody = [bench.deliver, *(bench.worker() for _ in range(3))]
     alerts = [bench.alert() for _ in range(4)]
     decided: list[str] = []
@@ -46,7 +46,7 @@ def test_four_processes_tell_everything_once_and_in_order(bench: Bench) -> None:
     for number, reason in enumerate([Reason.OPENED, Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED]):
         decided.append(f"{number}")
         for alert_id in alerts:
-            bench.tell(alert_id, reason, ROOMS, note=f"{number}")
+            bench.enqueue(alert_id, reason, DESTINATIONS, note=f"{number}")
         _deliver_all_at_once(everybody)
         bench.run(seconds=1)
     for _ in range(60):
@@ -58,7 +58,7 @@ def test_four_processes_tell_everything_once_and_in_order(bench: Bench) -> None:
     bench.run(seconds=3600)
 
     assert 0 == num_pending
-    for _, destination in ROOMS:
+    for _, destination in DESTINATIONS:
         for alert_id in alerts:
             heard = news_in(bench.slack, destination, alert_id)
             assert ([note for note in decided if note in heard], "3") == (heard, heard[-1])
@@ -67,20 +67,20 @@ def test_four_processes_tell_everything_once_and_in_order(bench: Bench) -> None:
 def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None:
     arrived = threading.Event()
 
-    def is_slow(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def is_slow(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         arrived.wait(PATIENCE)
-        return room.put(outgoing)
+        return channel.put(outgoing)
 
-    bench.slack.fates["#ops"] = [is_slow]
+    bench.slack.outcomes["#ops"] = [is_slow]
     bench.open([OPS])
     bench.deliver.tick()
-    while not bench.slack.asked:
+    while not bench.slack.requests:
         time.sleep(0.01)
     threading.Timer(0.3, arrived.set).start()
 
     report = bench.worker().run()
 
-    assert (0, ["opened"]) == (report.num_pending, bench.slack.told())
+    assert (0, ["opened"]) == (report.num_pending, bench.slack.received())
 
 
 def _deliver_all_at_once(everybody: list[DeliverOutbox]) -> None:

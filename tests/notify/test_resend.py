@@ -28,7 +28,7 @@ def given_up(bench: Bench) -> str:
 def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench) -> None:
     delivered, waiting = bench.open(), bench.alert()
     bench.run()
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
     bench.open()
     bench.run()
 
@@ -49,7 +49,7 @@ def test_what_was_given_up_is_sent_again_and_the_act_is_kept(bench: Bench) -> No
     assert DeliveryState.GAVE_UP is operating(bench).resend(delivery, by=ADA)
     bench.run(seconds=1)
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
     with bench.database.read() as conn:
         (entry,) = audit.newest(conn, limit=9)
     assert (Act.RESEND, "ada", f"delivery {delivery}") == (entry.act, entry.actor, entry.subject)
@@ -63,7 +63,7 @@ def test_what_has_arrived_is_not_sent_again(bench: Bench) -> None:
     assert DeliveryState.DELIVERED is operating(bench).resend(delivery.id, by=ADA)
     bench.run(seconds=1)
 
-    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.received()
 
 
 def test_an_unknown_delivery_is_none(bench: Bench) -> None:

@@ -127,11 +127,11 @@ def test_an_ordered_top_up_that_is_not_enough_is_told_once_as_a_reply(world: Wor
     world.reads(900)
     reads(world, pool=20_000, shop=60_000)
     world.deliver()
-    assert ["opened critical acme/shop:industry"] == world.news()  # nobody waits for this one
+    assert ["opened critical acme/shop:industry"] == world.transitions()  # nobody waits for this one
     ordered(world, 60_000)
     world.source.script[POOL] = [industry(20_000)]
     world.reads(70_000, 70_000)
-    assert ["opened", "topped_up"] == [line.split()[0] for line in world.news()]
+    assert ["opened", "topped_up"] == [line.split()[0] for line in world.transitions()]
     assert ["post #ops", "post finance@example.com", "reply #ops", "reply finance@example.com"] == [
         line for line in world.deliveries() if not line.startswith("edit")
     ]
@@ -149,7 +149,7 @@ def test_a_top_up_that_somebody_expects_under_the_alert_is_told_and_one_that_is_
     expects_by = world.clock.at + timedelta(hours=6)
     world.app.operate_alerts.acknowledge(world.messages()[0].alert_id, by=LIN, expects_by=expects_by)
     world.reads(60_000, 160_000)
-    assert ["opened", "topped_up", "recovered"] == [line.split()[0] for line in world.news()]
+    assert ["opened", "topped_up", "recovered"] == [line.split()[0] for line in world.transitions()]
 
 
 def test_what_is_usually_used_in_a_gap_is_not_missing_from_the_order(world: World) -> None:

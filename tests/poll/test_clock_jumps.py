@@ -121,7 +121,7 @@ def test_a_wallet_that_fails_while_the_clock_is_wrong_is_not_stale(
         app.poll_cycle.run_all([SHOP])
         app.operate_alerts.tick()
         steady.pass_by(minutes=5)
-    assert [] == world.news()
+    assert [] == world.transitions()
 
 
 def test_a_clock_that_is_ahead_for_a_moment_books_no_hours_and_loses_no_usage(world: World) -> None:

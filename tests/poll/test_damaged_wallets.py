@@ -104,7 +104,7 @@ def test_on_sqlite_any_column_may_hold_text(on_sqlite: World, table: str, column
 def _only_the_shop_is_set_aside(world: World, table: str, column: str, where: str) -> None:
     _fall(world)
     assert ["opened critical acme/web:industry", "opened critical other/app:industry"] == [
-        line for line in world.news() if "acme/shop" not in line
+        line for line in world.transitions() if "acme/shop" not in line
     ]
     with world.database.read() as conn:
         remarks = set_aside.remarks(conn)
@@ -125,7 +125,7 @@ def _only_the_shop_is_set_aside(world: World, table: str, column: str, where: st
 def test_a_damaged_estimate_is_made_again_by_the_next_reading(on_sqlite: World) -> None:
     _put(on_sqlite, "balances", "p50_at", GARBAGE, OF_WALLET)
     _fall(on_sqlite)
-    assert 3 == len(on_sqlite.news())
+    assert 3 == len(on_sqlite.transitions())
     with on_sqlite.database.read() as conn:
         assert [] == set_aside.remarks(conn)
         assert GARBAGE not in conn.scalars(text(f"SELECT p50_at FROM balances WHERE {OF_WALLET}"))
@@ -161,7 +161,7 @@ def test_a_damaged_limit_for_several_wallets_sets_aside_all_that_it_is_for(on_sq
     on_sqlite.app = on_sqlite.another_app()
     _fall(on_sqlite)
     assert {SHOP, WEB} == set(on_sqlite.database.set_aside.wallets)
-    assert "opened critical other/app:industry" in on_sqlite.news()
+    assert "opened critical other/app:industry" in on_sqlite.transitions()
 
 
 def test_a_silence_that_cannot_be_read_mutes_nothing_and_stops_nothing(world: World) -> None:
@@ -176,7 +176,7 @@ def test_a_silence_that_cannot_be_read_mutes_nothing_and_stops_nothing(world: Wo
             )
         )
     _fall(world)
-    assert "opened critical other/app:industry" in world.news()
+    assert "opened critical other/app:industry" in world.transitions()
 
 
 def test_a_database_full_of_damage_is_not_worked_around(on_sqlite: World) -> None:

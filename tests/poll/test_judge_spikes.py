@@ -60,7 +60,7 @@ def traffic_of(world: World, *, left: int, an_hour: int = 100) -> Traffic:
 
 
 def spikes(traffic: Traffic) -> list[str]:
-    return traffic.world.news()
+    return traffic.world.transitions()
 
 
 def test_a_spike_is_told_at_the_second_reading_and_its_end_too(traffic):

@@ -70,7 +70,7 @@ def _rate(world: World) -> float:
 def test_a_month_off(world: World) -> None:
     balance = _live(world, 100_000, 48)
     opened = "opened warning acme/shop:industry"
-    assert [opened] == world.news()
+    assert [opened] == world.transitions()
     assert ["2026-11-24T09:00", "2026-11-25T09:00"] == [slot for slot, _ in _digests(world)]
     before, kept = _rate(world), _num_snapshots(world)
     world.close()
@@ -79,7 +79,7 @@ def test_a_month_off(world: World) -> None:
     world.app = world.another_app(digests=(DAILY,))
     balance = _live(world, balance - 30 * 24 * USED, 2)
     # the reminders that were missed are one
-    assert [opened, "reminder warning acme/shop:industry"] == world.news()
+    assert [opened, "reminder warning acme/shop:industry"] == world.transitions()
     # noon: the slot of nine o'clock is made up for, those of the days before aren't
     assert ("2026-12-25T09:00", True) == _digests(world)[-1]
     assert 3 == len(_digests(world))
@@ -90,7 +90,7 @@ def test_a_month_off(world: World) -> None:
     assert 100_000 - balance - USED == booked
 
     _live(world, balance, 25)
-    assert [opened, *["reminder warning acme/shop:industry"] * 2] == world.news()
+    assert [opened, *["reminder warning acme/shop:industry"] * 2] == world.transitions()
     # a day has passed without a jump: what is older than 31 days goes now
     assert _num_snapshots(world) < kept + 27
 

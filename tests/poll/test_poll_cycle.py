@@ -41,7 +41,7 @@ def test_a_low_balance_is_told_once_however_often_it_is_read(world):
         world.poll()
         world.clock.pass_by(minutes=5)
 
-    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["opened warning acme/shop:industry"] == world.transitions()
     assert ["post #ops", "post finance@example.com"] == world.deliveries()
 
 
@@ -60,7 +60,7 @@ def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
 
     two, twenty = ([WalletName(f"acme/{num}-{index}") for index in range(num)] for num in (2, 20))
     assert num_statements(two) >= num_statements(twenty)
-    assert [f"opened warning {name}:industry" for name in (*two, *twenty)] == world.news()
+    assert [f"opened warning {name}:industry" for name in (*two, *twenty)] == world.transitions()
 
 
 def test_it_is_told_when_worse_and_when_well(world):
@@ -74,7 +74,7 @@ def test_it_is_told_when_worse_and_when_well(world):
         "opened warning acme/shop:industry",
         "worsened critical acme/shop:industry",
         "recovered ok acme/shop:industry",
-    ] == world.news()
+    ] == world.transitions()
 
 
 def test_a_zero_is_read_a_second_time_before_anybody_is_told(world):
@@ -83,7 +83,7 @@ def test_a_zero_is_read_a_second_time_before_anybody_is_told(world):
     world.poll()
     world.poll()
 
-    assert ([], [SHOP, SHOP, SHOP]) == (world.news(), world.source.asked)
+    assert ([], [SHOP, SHOP, SHOP]) == (world.transitions(), world.source.requests)
 
 
 def test_a_zero_that_is_confirmed_is_told_at_once(world):
@@ -92,7 +92,7 @@ def test_a_zero_that_is_confirmed_is_told_at_once(world):
     world.poll()
     world.poll()
 
-    assert ["opened depleted acme/shop:industry"] == world.news()
+    assert ["opened depleted acme/shop:industry"] == world.transitions()
 
 
 def test_a_zero_whose_second_reading_fails_waits_for_the_next(world):
@@ -100,10 +100,10 @@ def test_a_zero_whose_second_reading_fails_waits_for_the_next(world):
 
     world.poll()
     world.poll()
-    told_before = world.news()
+    told_before = world.transitions()
     world.poll()
 
-    assert ([], ["opened depleted acme/shop:industry"]) == (told_before, world.news())
+    assert ([], ["opened depleted acme/shop:industry"]) == (told_before, world.transitions())
 
 
 @pytest.mark.parametrize("wrong", [50_000, 600])
@@ -113,7 +113,7 @@ def test_a_reading_out_of_all_proportion_is_read_a_second_time(world, wrong):
     world.poll()
     world.poll()
 
-    assert ([], [SHOP, SHOP, SHOP]) == (world.news(), world.source.asked)
+    assert ([], [SHOP, SHOP, SHOP]) == (world.transitions(), world.source.requests)
 
 
 def booked_hours(world, *balances: int) -> tuple[int, int, int]:
@@ -190,7 +190,7 @@ def test_a_wallet_that_turns_wholly_null_is_read_a_second_time(world):
     world.poll()
     world.poll()
 
-    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["opened warning acme/shop:industry"] == world.transitions()
 
 
 def test_an_alert_of_a_category_that_becomes_unallocated_is_closed(world):
@@ -199,7 +199,7 @@ def test_an_alert_of_a_category_that_becomes_unallocated_is_closed(world):
     world.poll()
     world.poll()
 
-    assert "closed ok acme/shop:industry" == world.news()[-1]
+    assert "closed ok acme/shop:industry" == world.transitions()[-1]
 
 
 def test_no_data_neither_opens_nor_closes(world):
@@ -208,7 +208,7 @@ def test_no_data_neither_opens_nor_closes(world):
     world.poll()
     world.poll()
 
-    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["opened warning acme/shop:industry"] == world.transitions()
 
 
 def test_a_loosened_limit_closes_the_alert_at_the_next_reading(world, database):
@@ -218,7 +218,7 @@ def test_a_loosened_limit_closes_the_alert_at_the_next_reading(world, database):
     world.limit(SHOP, "industry", warning_below=400)
     world.poll()
 
-    assert "closed ok acme/shop:industry" == world.news()[-1]
+    assert "closed ok acme/shop:industry" == world.transitions()[-1]
 
 
 def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(world, database):
@@ -241,7 +241,7 @@ def test_readings_without_alerts_leave_alerts_as_they_are(world):
 
     world.poll(alerts=False)
 
-    assert [] == world.news()
+    assert [] == world.transitions()
 
 
 def test_credentials_are_rejected_after_two_refusals_and_nothing_is_stale_then(world):
@@ -251,7 +251,7 @@ def test_credentials_are_rejected_after_two_refusals_and_nothing_is_stale_then(w
         world.poll()
         world.clock.pass_by(minutes=5)
 
-    assert ["opened critical acme/shop credentials_rejected"] == world.news()
+    assert ["opened critical acme/shop credentials_rejected"] == world.transitions()
 
 
 def test_a_wallet_without_a_good_reading_turns_stale_and_recovers(world):
@@ -261,7 +261,7 @@ def test_a_wallet_without_a_good_reading_turns_stale_and_recovers(world):
         world.poll()
         world.clock.pass_by(minutes=5)
 
-    assert ["opened warning acme/shop stale", "recovered ok acme/shop stale"] == world.news()
+    assert ["opened warning acme/shop stale", "recovered ok acme/shop stale"] == world.transitions()
 
 
 def test_one_outage_is_one_alert_of_the_account(world):
@@ -273,7 +273,7 @@ def test_one_outage_is_one_alert_of_the_account(world):
         world.poll()
         world.clock.pass_by(minutes=5)
 
-    assert ["opened warning acme stale", "recovered ok acme stale"] == world.news()
+    assert ["opened warning acme stale", "recovered ok acme stale"] == world.transitions()
 
 
 def test_the_outage_is_over_when_all_are_read(world):
@@ -285,7 +285,7 @@ def test_the_outage_is_over_when_all_are_read(world):
     for _ in range(10):
         world.poll()
         world.clock.pass_by(minutes=5)
-        news.append(len(world.news()))
+        news.append(len(world.transitions()))
 
     assert [0, 0, 0, 0, 0, 0, 1, 1, 1, 2] == news
 
@@ -338,9 +338,9 @@ def test_wallets_of_an_account_are_read_together_once_in_every_interval(database
 
     read = []
     for _ in range(120):
-        world.source.asked.clear()
+        world.source.requests.clear()
         world.app.poll_cycle.run_due()
-        read.append(len(world.source.asked))
+        read.append(len(world.source.requests))
         world.clock.pass_by(minutes=1)
 
     together = [minute for minute, num in enumerate(read) if num == 2][1:]
@@ -391,7 +391,7 @@ def test_one_bad_wallet_does_not_stop_the_others(world):
 
     assert ([SHOP], ["opened critical acme/web:industry"]) == (
         [error.wallet for error in report.errors],
-        world.news(),
+        world.transitions(),
     )
 
 
@@ -401,12 +401,12 @@ def test_wallets_that_fail_are_read_in_cycles_of_their_own(world):
     world.shows(industry(5000), wallet=WEB)
     world.app.poll_cycle.run_due()
     world.clock.pass_by(minutes=5)
-    world.source.asked.clear()
+    world.source.requests.clear()
 
     world.app.poll_cycle.run_due(failing=False)
-    assert [WEB] == world.source.asked
+    assert [WEB] == world.source.requests
     world.app.poll_cycle.run_due(failing=True)
-    assert [WEB, SHOP] == world.source.asked
+    assert [WEB, SHOP] == world.source.requests
     assert world.app.poll_cycle.run_due(failing=True) is None
 
 
@@ -452,7 +452,7 @@ def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
             workers.register(conn, "worker", kind="run", now=world.clock.now())
         reports.append(world.app.poll_cycle.run_due())
 
-    assert (False, ["opened warning acme/shop:industry"]) == (None in reports, world.news())
+    assert (False, ["opened warning acme/shop:industry"]) == (None in reports, world.transitions())
 
 
 class LossyDatabase(Database):
@@ -461,7 +461,7 @@ class LossyDatabase(Database):
     def __init__(self, whole: Database) -> None:
         self._whole = whole
         self.is_sqlite = whole.is_sqlite
-        self.fates: list[bool | None] = []
+        self.outcomes: list[bool | None] = []
         """What becomes of the coming transactions: kept and never answered (True), lost (False), or nothing."""
 
     def read(self):
@@ -469,12 +469,12 @@ class LossyDatabase(Database):
 
     @contextmanager
     def write(self):
-        fate = self.fates.pop(0) if self.fates else None
+        outcome = self.outcomes.pop(0) if self.outcomes else None
         with self._whole.write() as conn:
             yield conn
-            if fate is False:
+            if outcome is False:
                 raise _GONE
-        if fate:
+        if outcome:
             raise _GONE
 
 
@@ -499,7 +499,7 @@ def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_un
         workers.renew(conn, "worker", now=world.clock.now())
 
     fault = [is_kept]
-    lossy.fates = {
+    lossy.outcomes = {
         "the claim": fault,
         "the record": [None, *fault],
         "the record and the next claim": [None, False, None, *fault],
@@ -542,7 +542,7 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
     is_over.set()
     anew.join()
 
-    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["opened warning acme/shop:industry"] == world.transitions()
     with world.database.read() as conn:
         (row,) = wallets.all_wallets(conn)
     assert 500 == row.readings.industry

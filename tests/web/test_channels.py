@@ -60,7 +60,7 @@ def test_a_destination_that_nobody_configured_gets_no_test(desk: Desk) -> None:
 
 
 def test_a_refusal_is_shown_in_words(desk: Desk) -> None:
-    desk.world.slack.fates["#ops"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
+    desk.world.slack.outcomes["#ops"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
     with desk.user(Role.ADMIN) as browser:
         send_test(desk, browser, OPS)
         desk.world.deliver()

@@ -86,7 +86,7 @@ def test_a_top_up_is_noted_by_a_form_and_speaks_again_when_it_does_not_come(desk
     assert said.startswith("Noted: a top-up of acme/shop:industry is expected by Wed 25 Nov, 02:00.")
     desk.world.clock.pass_by(hours=30)
     assert 1 == desk.world.app.operate_alerts.tick()
-    assert "reminder warning acme/shop:industry" == desk.world.news()[-1]
+    assert "reminder warning acme/shop:industry" == desk.world.transitions()[-1]
 
 
 def test_the_form_records_an_order_once_where_it_says_how_much(desk: Desk) -> None:

@@ -1,7 +1,7 @@
-"""Whatever course things take, the latest truth of every alert is told exactly once, and in order.
+"""Whatever happens, the latest notification of every alert is sent exactly once, and in order.
 
 A state machine opens, worsens and closes alerts while requests and answers are lost, arrive late or are refused, and
-processes die and are replaced; then all is well again, and the books of the room are compared with what was decided.
+processes die and are replaced; then all is well again, and the messages of the channel are compared with what was decided.
 """
 
 import shutil
@@ -25,12 +25,12 @@ from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store.database import Database
 from tests.outbox_bench import (
     Bench,
-    Room,
+    FakeChannel,
     SentMessage,
     arrives,
-    dies_after,
-    dies_before,
     fails,
+    killed_after,
+    killed_before,
     loses_the_answer,
     loses_the_request,
 )
@@ -50,8 +50,8 @@ class Course(RuleBasedStateMachine):
         self.under_way: list[OutgoingMessage] = []
         self.decided: dict[int, list[str]] = {}
         """By alert the notes of all that was decided, in order; every note is unique."""
-        self.last_news: dict[int, str] = {}
-        """By alert the note of what must have been heard in the end, or something later."""
+        self.last_notification: dict[int, str] = {}
+        """By alert the note of what must have been received in the end, or something later."""
         self.closed: set[int] = set()
 
     def _decide(self, alert_id: int, reason: Reason | None) -> None:
@@ -61,8 +61,8 @@ class Course(RuleBasedStateMachine):
         if reason is None:
             self.bench.edit(alert_id, note=note)
         else:
-            self.bench.tell(alert_id, reason, note=note)
-            self.last_news[alert_id] = note
+            self.bench.enqueue(alert_id, reason, note=note)
+            self.last_notification[alert_id] = note
 
     @rule()
     def opens(self) -> None:
@@ -98,7 +98,7 @@ class Course(RuleBasedStateMachine):
     )
     def delivers(self, names: list[str], seconds: int) -> None:
         self._late_ones_arrive()
-        fates = {
+        outcomes = {
             "arrives": arrives,
             "answer": loses_the_answer,
             "request": loses_the_request,
@@ -106,17 +106,17 @@ class Course(RuleBasedStateMachine):
             "limited": fails(ChannelErrorKind.RATE_LIMITED),
             "down": fails(ChannelErrorKind.UNREACHABLE),
             "server": fails(ChannelErrorKind.SERVER),
-            "dies before": dies_before,
-            "dies after": dies_after,
+            "dies before": killed_before,
+            "dies after": killed_after,
         }
-        self.bench.slack.fates["#ops"] = [fates[name] for name in names]
+        self.bench.slack.outcomes["#ops"] = [outcomes[name] for name in names]
         self.bench.run(seconds=seconds)
 
     @rule()
     def restarts(self) -> None:
         self.bench.restart()
 
-    def _comes_late(self, room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    def _comes_late(self, channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         """The answer is lost, and the message appears when nobody waits for it any more."""
         if outgoing.action is not Action.EDIT:
             self.under_way.append(outgoing)
@@ -131,7 +131,7 @@ class Course(RuleBasedStateMachine):
         """Let all be well until nothing is left to do, and compare the books."""
         try:
             self._late_ones_arrive()
-            self.bench.slack.fates.clear()
+            self.bench.slack.outcomes.clear()
             self.bench.restart()
             for _ in range(40):
                 report = self.bench.run(minutes=1)
@@ -146,19 +146,21 @@ class Course(RuleBasedStateMachine):
 
     def _compare(self, alert_id: int, messages: list[SentMessage]) -> None:
         notes = self.decided[alert_id]
-        heard = [note for message in messages for note in _news_of(message, str(alert_id))]
-        homes = [message for message in messages if message.below is None and _shown(message, str(alert_id))]
-        assert [note for note in notes if note in heard] == heard, "each once, and in order"
-        assert notes.index(self.last_news[alert_id]) <= notes.index(heard[-1]), "the latest news was told"
-        assert [notes[-1]] == [_shown(home, str(alert_id)) for home in homes], (
+        received = [note for message in messages for note in _notes_in(message, str(alert_id))]
+        living = [message for message in messages if message.below is None and _shown(message, str(alert_id))]
+        assert [note for note in notes if note in received] == received, "each once, and in order"
+        assert notes.index(self.last_notification[alert_id]) <= notes.index(received[-1]), (
+            "the latest notification was sent"
+        )
+        assert [notes[-1]] == [_shown(message, str(alert_id)) for message in living], (
             "one living message, up to date"
         )
 
 
-def _news_of(message: SentMessage, alert_id: str) -> list[str]:
-    """What somebody who is notified of the message hears of the alert."""
+def _notes_in(message: SentMessage, alert_id: str) -> list[str]:
+    """Return the notes about the alert for which the message notified."""
     match message.message:
-        case AlertMessage(alert_id=told, context=context) if told == alert_id:
+        case AlertMessage(alert_id=number, context=context) if number == alert_id:
             return [context.note]
         case GroupMessage(members=members, new=new):
             return [
@@ -171,8 +173,8 @@ def _news_of(message: SentMessage, alert_id: str) -> list[str]:
 
 
 def _shown(message: SentMessage, alert_id: str) -> str | None:
-    """What somebody who looks at the message now reads of the alert."""
-    latest = [message.message, *message.looks][-1]
+    """Return what the message now says about the alert."""
+    latest = [message.message, *message.edits][-1]
     members = latest.members if isinstance(latest, GroupMessage) else [latest]
     return next(
         (
