@@ -195,12 +195,19 @@ class Figures:
         return self.span(hours) if hours > 0 else self.gettext("none left")
 
     def runway(self, runway: Runway | None) -> str:
-        """Format a runway with its range, if it has one: `≈ 9 h (6 h to 14 h)`."""
+        """Format a runway with its range, if it has one, and what it stands on: `≈ 9 h (6 h to 14 h), from only 2 h of history`."""
         if runway is None:
             return self.gettext("unknown")
         between = self.runway_between(runway)
-        middle = self.duration(runway.p50)
-        return self.gettext("%(value)s (%(range)s)", value=middle, range=between) if between else middle
+        text = self.duration(runway.p50)
+        if between:
+            text = self.gettext("%(value)s (%(range)s)", value=text, range=between)
+        if runway.sends:
+            text = self.gettext("%(runway)s, incl. bulk sends of %(count)s", runway=text, count=self.number(runway.sends))
+        if runway.history_hours is not None and runway.p50 > 0:
+            history = self.span(runway.history_hours)
+            text = self.gettext("%(runway)s, from only %(history)s of history", runway=text, history=history)
+        return text
 
     def runway_brief(self, runway: Runway | None) -> str:
         """Format a runway without its range: `≈ 9 h`, or unknown."""

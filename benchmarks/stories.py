@@ -154,12 +154,12 @@ def doubles(story: Story) -> None:
 
 def tenfold(story: Story) -> None:
     """Usage becomes ten times as high, permanently."""
-    story.usage[place(FIRST, 10) :] *= 10
+    story.usage[place(FIRST, 10) :] = sends(story.rng, DAYS, 9_000)[place(FIRST, 10) :]
     story.stage.left[SHOP] = 90_000
     story.history()
     story.goes_on(FIRST, 13)
     story.look()
-    story.goes_on(FIRST + 1, 10, every=timedelta(minutes=15))
+    story.goes_on(FIRST + 1, 14, every=timedelta(minutes=15))
     story.look()
 
 

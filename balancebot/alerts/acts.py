@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import Decision, DecisionWriter
 from balancebot.domain import alert as life
-from balancebot.domain.alert import Alert, AlertKind, Transition, is_covered_by_spike
+from balancebot.domain.alert import Alert, Transition
 from balancebot.domain.audit import Act, Actor
 from balancebot.domain.escalation import escalate
 from balancebot.domain.message import AlertMessage, SilenceMessage
@@ -224,17 +224,8 @@ class OperateAlerts:
         """Return the transitions of open alerts by the passing of time."""
         in_force = silences.active(conn, now)
         moved: list[_Moved] = []
-        still_open = alerts.all_open(conn)
-        spikes = {
-            last.alert.subject.balance: last.alert
-            for last in still_open
-            if last.alert.subject.kind is AlertKind.BURN_SPIKE
-        }
-        for last in still_open:
-            spike = spikes.get(last.alert.subject.balance)
-            is_covered = last.alert is not spike and is_covered_by_spike(
-                last.alert.severity, last.measurement.crossed, spike
-            )
+        for last in alerts.all_open(conn):
+            is_covered = last.alert.covered_until is not None
             quiet_below = Severity.DEPLETED if is_covered else self.writer.quiet_below(now)
             silenced = silenced_until(in_force, last.alert, now) is not None
             transition = life.pass_time(

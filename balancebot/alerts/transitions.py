@@ -112,11 +112,11 @@ class OpenAlerts:
         cause: Cause = Cause.ROSE,
         fault: str = "",
         members: tuple[WalletName, ...] = (),
-        covered_by_spike: bool = False,
+        covered_until: datetime | None = None,
     ) -> None:
         """Apply a verdict. `measure` is called only if there is an alert; a new alert gets `fault` and `members`.
 
-        `covered_by_spike`: below depleted nothing is sent, because the alert of a usage spike covers it.
+        With `covered_until` nothing is sent below depleted, because the alert of a usage spike covers it.
         """
         last = self._last(subject)
         alert = None if last is None else last.alert
@@ -129,13 +129,15 @@ class OpenAlerts:
             subject=subject,
             now=self._now,
             silenced=until is not None,
-            quiet_below=Severity.DEPLETED if covered_by_spike else self._quiet_below,
+            quiet_below=Severity.DEPLETED if covered_until else self._quiet_below,
             limits=limits,
             cause=cause,
             flaps=self._flaps(subject) if alert is None else self._worsenings(alert, verdict.severity),
         )
         if alert is None and transition.alert is not None:
             transition = replace(transition, alert=replace(transition.alert, fault=fault, members=members))
+        if transition.alert is not None:
+            transition = replace(transition, alert=replace(transition.alert, covered_until=covered_until))
         measurement = measure()
         if last is not None and verdict.severity is Severity.OK:
             # no limit is crossed any longer, but messages still name the limit that the alert was about

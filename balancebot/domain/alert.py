@@ -71,6 +71,9 @@ _CLOCK_SET_BACK = timedelta(minutes=1)
 """A stored instant further in the future than this was written before the clock was set back."""
 _CLOCK_IS_WRONG = timedelta(days=365)
 """If a stored instant is further in the future than this, the clock is wrong: the machine doesn't know the time yet."""
+SPIKE_SETTLES = timedelta(minutes=65)
+"""How long a usage spike covers a limit in days after its last reading: until the hour has closed, the estimate doesn't
+know that it has ended."""
 FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
 """Causes by a person's action, which don't flap."""
 
@@ -130,6 +133,8 @@ class Alert:
     """Flapping: since when it has been past all its limits continuously."""
     eased_since: datetime | None = None
     """Flapping: since when it has been past the limits of its peak continuously."""
+    covered_until: datetime | None = None
+    """LOW_BALANCE: a usage spike covers its limit in days, so nothing is sent. A reading from then on is judged without it."""
     relapses: int = 0
     """Flapping: how often it fell below its limits again after it had passed them. These weren't notified."""
     expects_by: datetime | None = None
@@ -365,18 +370,36 @@ def top_up(alert: Alert, messages: int, *, silenced: bool, quiet_below: Severity
     return Transition(alert=alert, reason=Reason.TOPPED_UP, edit=True, arrived=messages)
 
 
-def is_covered_by_spike(severity: Severity, crossed: Crossed | None, spike: Alert | None) -> bool:
-    """Tell whether an open usage spike covers a low balance: its message says how long the balance lasts at that rate.
+def covered_until(
+    alert: Alert | None,
+    spike: Alert | None,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    usual_days: float | None,
+    opens_spike: bool = False,
+) -> datetime | None:
+    """Return until when a usage spike covers a low balance: its message says how long the balance lasts at that rate.
 
-    Then a runway limit needs no message of its own until the spike ends. A limit in messages, or an empty balance, does.
+    Then a runway limit needs no message of its own. A limit in messages, or an empty balance, does. An acknowledged spike
+    doesn't cover that the balance is critical even at its usual usage, where it lasts for `usual_days`. `opens_spike`: this
+    reading opens a spike, whose alert isn't in `spike` yet.
     """
-    return (
-        spike is not None
-        and spike.peak is not None
-        and severity < Severity.DEPLETED
-        and crossed is not None
-        and crossed.is_by_days
-    )
+    crossed = verdict.crossed
+    if verdict.severity >= Severity.DEPLETED or crossed is None or not crossed.is_by_days:
+        return None
+    if spike is not None and spike.peak is not None:
+        is_news = (
+            spike.acknowledged_at is not None
+            and verdict.severity is Severity.CRITICAL
+            and usual_days is not None
+            and usual_days < (crossed.limit or 0.0)
+        )
+        return None if is_news else now + SPIKE_SETTLES
+    if opens_spike and verdict.severity is Severity.WARNING:
+        return now + SPIKE_SETTLES
+    before = None if alert is None else alert.covered_until
+    return before if before is not None and now < before else None
 
 
 def mute(alert: Alert) -> Alert:

@@ -101,6 +101,8 @@ class MessageContext:
     """Who acts and what to do, from the threshold row."""
     silenced_until: datetime | None = None
     """Until when the alert is silenced."""
+    pool_is_empty: bool = False
+    """Of an app: the account's shared pool was read and has nothing to give."""
 
 
 NO_CONTEXT = MessageContext()

@@ -136,8 +136,6 @@ class BalanceStanding:
     silenced_until: datetime | None
     margin: float
     remind_every: timedelta
-    covered_by_spike: bool = False
-    """The alert of a usage spike covers the limit that is crossed now."""
 
 
 def outlooks(standing: BalanceStanding) -> tuple[Outlook, ...]:
@@ -190,7 +188,7 @@ def _open(on: BalanceStanding, alert: Alert) -> Iterator[Outlook]:
     notified = alert.severity if alert.peak is None else alert.peak
     if alert.muted:
         yield Outlook(kind=OutlookKind.SILENCED, at=on.silenced_until, severity=alert.muted_from)
-    if on.covered_by_spike and on.verdict.severity > notified:
+    if alert.covered_until is not None and on.verdict.severity > notified:
         yield from _crossings(on, above=on.verdict.severity)
     elif on.verdict.severity > notified:
         yield Outlook(kind=OutlookKind.NEXT_READING, at=on.next_read_at, severity=on.verdict.severity)

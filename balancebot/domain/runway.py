@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from balancebot.domain.balance import Category
+from balancebot.domain.balance import Category, Reading
 
 if TYPE_CHECKING:
     Hours: TypeAlias = float
@@ -17,6 +17,8 @@ NO_END_DAYS: Final = 365
 """The forecast's horizon in days: a balance that lasts longer has no end in sight."""
 NO_END_HOURS: Final = NO_END_DAYS * 24.0
 
+HISTORY_HOURS: Final = 7 * 24.0
+"""Before a week has been seen, an estimate says how much history it stands on."""
 _NEARLY_LINEAR_HOURS = 6.0
 
 
@@ -33,6 +35,10 @@ class Runway:
     p50: Hours
     p90: Hours
     judged: Hours
+    history_hours: float | None = None
+    """How many hours of readings it is estimated from, if these are less than a week."""
+    sends: int = 0
+    """Messages of the announced and expected sends within the P50, which it includes."""
 
     def __post_init__(self) -> None:
         """Replace None, which stands for infinity in JSON, by infinity."""
@@ -58,6 +64,10 @@ class Estimate:
     bursts_per_day: float = 0.0
     burst: float = 0.0
     """The P90 of a burst's size, in messages. This and `bursts_per_day` are not stored with the estimate."""
+
+    def usual_days(self, reading: Reading) -> float | None:
+        """Return how many days a reading lasts at the usual usage; None if that is unknown or 0."""
+        return reading / self.usual_burn_per_day if isinstance(reading, int) and self.usual_burn_per_day else None
 
 
 UNKNOWN = Estimate()

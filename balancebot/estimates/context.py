@@ -11,7 +11,7 @@ from itertools import dropwhile
 from sqlalchemy import Connection
 
 from balancebot.domain.alert import Alert, AlertKind
-from balancebot.domain.balance import BalanceKey, Category, Reading, WalletName, app_of
+from balancebot.domain.balance import BalanceKey, Category, Reading, WalletName, account_of, app_of
 from balancebot.domain.message import MessageContext
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.threshold import ThresholdBook
@@ -54,6 +54,9 @@ class ContextReader:
         histories = recent_history(conn, [(rows[key.wallet].id, key.category) for key in known], now)
         advice = self.advise(conn, list(rows.values()), now=now, only=known) if known else {}
         planned = self.planned(conn, list(rows.values()), now=now)
+        # without advice, a message suggests to move some from the pool
+        unadvised = {account_of(key.wallet) for key in known if key not in advice}
+        movable = self.movable(conn, unadvised, now=now) if unadvised else {}
 
         def context_of(alert: Alert, reading: Reading) -> MessageContext:
             key = alert.subject.balance
@@ -66,6 +69,7 @@ class ContextReader:
                 advice=advice.get(key),
                 planned=planned.get(key, ()),
                 note=book.effective(*key).note,
+                pool_is_empty=movable.get((account_of(key.wallet), key.category)) == 0,
             )
 
         return [context_of(alert, reading) for alert, reading in shown]

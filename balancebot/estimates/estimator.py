@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import BalanceKey, Category, Snapshot, account_of
+from balancebot.domain.balance import Absent, BalanceKey, Category, Snapshot, account_of
 from balancebot.domain.holidays import Zone
 from balancebot.domain.order import Order, in_packages
 from balancebot.domain.runway import Estimate, OrderAdvice, PlannedUse
@@ -229,7 +229,10 @@ class Estimator:
         confidence: float,
         reserves: Mapping[BalanceKey, int],
     ) -> dict[tuple[str, Category], int]:
-        """Return how much each pool has above its reserve, or above its own usage up to `until` if that is more."""
+        """Return how much each pool has above its reserve, or above its own usage up to `until` if that is more.
+
+        Nothing where the pool has no quota; a pool that wasn't read is missing.
+        """
         if not reserves:
             return {}
         places = {} if asked is None else {key: index for index, key in enumerate(asked.keys)}
@@ -237,7 +240,10 @@ class Estimator:
         for _, snapshot in read:
             for category, reading in snapshot.readings.items():
                 key = BalanceKey(snapshot.wallet, category)
-                if key not in reserves or not isinstance(reading, int):
+                if key not in reserves or reading is Absent.UNREAD:
+                    continue
+                if not isinstance(reading, int):
+                    spare[account_of(snapshot.wallet), category] = 0
                     continue
                 kept = int(reading)
                 if asked is not None and key in places:

@@ -86,6 +86,8 @@ def _stored(
         usual_burn_per_day=estimate.usual_burn_per_day,
         not_counted=estimate.not_counted,
         not_counted_at=estimate.not_counted_at,
+        history_hours=runway.history_hours,
+        sends=runway.sends,
     )
 
 
@@ -106,6 +108,8 @@ def estimate_at(kept: EstimateRow | None, reading: Reading, now: datetime) -> Es
             p50=hours(kept.p50_at),
             p90=hours(kept.p90_at),
             judged=hours(kept.judged_at),
+            history_hours=kept.history_hours,
+            sends=kept.sends,
         ),
         usual_burn_per_day=kept.usual_burn_per_day,
         not_counted=kept.not_counted,

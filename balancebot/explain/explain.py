@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from balancebot.config import Settings
-from balancebot.domain.alert import Alert, AlertKind, AlertSubject, is_covered_by_spike
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.escalation import upcoming
 from balancebot.domain.message import AlertMessage
@@ -205,9 +205,6 @@ class _Collector:
         low = next(
             (message.alert for message in found if message.alert.subject.kind is AlertKind.LOW_BALANCE), None
         )
-        spike = next(
-            (message.alert for message in found if message.alert.subject.kind is AlertKind.BURN_SPIKE), None
-        )
         margin = self._settings.alerts.recovery_margin
         verdict = judge(
             view.reading,
@@ -243,7 +240,6 @@ class _Collector:
                     silenced_until=silenced_until(self._silences, low or subject, self._now),
                     margin=margin,
                     remind_every=self._settings.alerts.remind_every,
-                    covered_by_spike=is_covered_by_spike(verdict.severity, verdict.crossed, spike),
                 )
             ),
         )

@@ -29,6 +29,8 @@ _APART = 3
 """A burst ends after this many hours without excess."""
 _TYPICAL_SHARE = 0.8
 """The usual usage at a time of day is the mean of the lower 80 % of its hours, without bursts and busy days."""
+_FEW = 5
+"""With fewer days, all but the highest value of a time of day are usual."""
 _LEAST = 3.0
 """Messages per hour that are never excess."""
 
@@ -81,17 +83,33 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
 
 
 def _typical(use: Floats, exposure: Floats) -> tuple[Floats, Floats]:
-    """Return the usual usage per hour of exposure by time of day [N, 24]: once at least half the day's mean, once raw."""
+    """Return the usual usage per hour of exposure by time of day [N, 24]: once at least half the day's mean, once raw.
+
+    In the first days the highest value of each time of day is left out, because it may be a burst; on the first day the
+    usual usage of all hours stands for it.
+    """
     seen = exposure > 0.3
     rate = np.where(seen, use / np.maximum(exposure, 0.3), np.inf)
-    rate = np.sort(rate.reshape(len(use), use.shape[1] // 24, 24), axis=1)
-    count = seen.reshape(rate.shape).sum(1)
-    lower = np.ceil(_TYPICAL_SHARE * count)
-    taken = np.arange(rate.shape[1])[:, None] < lower[:, None, :]
-    sums = np.where(taken, rate, 0.0).sum(1)
+    by_time = np.sort(rate.reshape(len(use), use.shape[1] // 24, 24), axis=1)
+    count = seen.reshape(by_time.shape).sum(1)
+    lower = _lower(count, least=0)
+    sums = np.where(np.arange(by_time.shape[1])[:, None] < lower[:, None, :], by_time, 0.0).sum(1)
     overall = sums.sum(1, keepdims=True) / np.maximum(lower.sum(1, keepdims=True), 1.0)
+    young = np.flatnonzero(count.max(1) < _FEW)
+    if young.size:
+        num = _lower(count[young].sum(1), least=1)
+        rates = np.sort(rate[young], axis=1)[:, : _FEW * 24]
+        taken = np.arange(rates.shape[1]) < num[:, None]
+        overall[young] = (np.where(taken, rates, 0.0).sum(1) / np.maximum(num, 1.0))[:, None]
     own = (sums + 2.0 * overall) / (lower + 2.0)
-    return np.maximum(own, overall / 2), sums / np.maximum(lower, 1.0)
+    raw = np.where(lower > 0, sums / np.maximum(lower, 1.0), overall)
+    return np.maximum(own, overall / 2), raw
+
+
+def _lower(count: NDArray[np.int64], *, least: int) -> Floats:
+    """Return how many of `count` values are the lower 80 %: all but one at most, and `least` if there are any."""
+    most = np.minimum(np.ceil(_TYPICAL_SHARE * count), count - 1)
+    return np.asarray(np.clip(most, np.minimum(count, least), None))
 
 
 def _last_week(use: Floats) -> Floats:
@@ -137,9 +155,10 @@ class BurstRate(NamedTuple):
 
 
 def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
-    """Return the rate of `bursts` in this many days, which had `usual` messages of usual usage too.
+    """Return the rate of `bursts` in this many days, which had `usual` messages of usual usage per day too.
 
     A single burst hardly counts, recurring ones count in full; if nearly all usage is in bursts, a single one counts too.
+    In the first days usual usage counts like that of the prior's days: all usage on one day may be a burst.
     """
     if not bursts or days <= 0:
         return BurstRate(0.0, 0.0, 0.0, 1.0)
@@ -148,7 +167,7 @@ def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
     mean = float(sizes.mean())
     prior = (0.5 * mean) ** 2
     spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
-    share = float(sizes.sum()) / max(float(sizes.sum()) + usual, 1e-9)
+    share = float(sizes.sum()) / max(float(sizes.sum()) + usual * max(days, _PRIOR[1]), 1e-9)
     rare = 1.0 - share**4
     counted = count - rare / count**2 + (_UNSEEN * rare if count > 1 else 0.0)
     before = share**_PRIOR_SHARE * counted / count

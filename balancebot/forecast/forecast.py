@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.domain.holidays import Zone, zone_name
-from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate, Runway
+from balancebot.domain.runway import HISTORY_HOURS, NO_END_HOURS, UNKNOWN, Estimate, Runway
 from balancebot.forecast.distribution import P90
 from balancebot.forecast.model import Models
 from balancebot.forecast.paths import SAME_BURST, GoesOn, Paths
@@ -48,6 +48,10 @@ class Forecasts:
     bursts_per_day: Floats
     burst: Floats
     """The P90 of a burst's size, in messages."""
+    history: Floats
+    """Hours of readings since the first usage; infinite if that was more than five weeks ago."""
+    sends: Floats
+    """Messages of dated sends within `p50`."""
 
     def estimates(self) -> list[Estimate]:
         """Return the forecasts as a list of estimates."""
@@ -63,12 +67,21 @@ class Forecasts:
             self.not_counted_at,
             self.bursts_per_day,
             self.burst,
+            self.history,
+            self.sends,
         )
         return [
             Estimate(
                 burn_per_day=burn,
                 usual_burn_per_day=usual,
-                runway=Runway(p10=p10, p50=p50, p90=p90, judged=judged),
+                runway=Runway(
+                    p10=p10,
+                    p50=p50,
+                    p90=p90,
+                    judged=judged,
+                    history_hours=history if history < HISTORY_HOURS else None,
+                    sends=round(sends),
+                ),
                 not_counted=round(left_out),
                 not_counted_at=datetime.fromtimestamp(at, UTC) if left_out else None,
                 bursts_per_day=bursts,
@@ -76,7 +89,7 @@ class Forecasts:
             )
             if known
             else UNKNOWN
-            for known, burn, usual, p10, p50, p90, judged, left_out, at, bursts, burst in zip(
+            for known, burn, usual, p10, p50, p90, judged, left_out, at, bursts, burst, history, sends in zip(
                 *(row.tolist() for row in rows), strict=True
             )
         ]
@@ -104,7 +117,7 @@ def forecast(
     count = len(models)
     use = np.zeros(count) if open_use is None else open_use
     exposure = np.zeros(count) if open_exposure is None else open_exposure
-    answers = np.zeros((8, count))
+    answers = np.zeros((10, count))
     known = np.zeros(count, np.bool_)
     has_dates = models["rules"] > 0
     if plans is not None:
@@ -137,7 +150,8 @@ def forecast(
             dated=dated,
         )
         known[rows] = paths.known
-        answers[:6, rows] = _answers(paths, balances[rows], now - observed_at[rows], confidence)
+        seconds = now - observed_at[rows]
+        answers[:6, rows] = _answers(paths, balances[rows], seconds, confidence)
         now_bursting = paths.open_burst > 0
         before = models["end"][rows] - models["not_counted_hour"][rows].astype(np.float64) - 0.5
         rate = paths.open_burst / np.maximum(exposure[rows], 0.1)
@@ -145,7 +159,13 @@ def forecast(
         closed = np.where(is_new, 0.0, models["not_counted"][rows])
         answers[6, rows] = closed + np.where(now_bursting, paths.open_burst, 0.0)
         answers[7, rows] = np.where(is_new, paths.hour, models["not_counted_hour"][rows]) * 3600.0
-    burn, usual, p10, p50, p90, judged, left_out, left_out_at = answers
+        answers[8, rows] = paths.history
+        if dated:
+            empty_at = answers[3, rows] + seconds / 3600.0
+            answers[9, rows] = np.where(
+                np.isfinite(empty_at), paths.dated_by(np.minimum(empty_at, NO_END_HOURS)[:, None])[:, 0], 0.0
+            )
+    burn, usual, p10, p50, p90, judged, left_out, left_out_at, history, sends = answers
     return Forecasts(
         known=known,
         burn_per_day=burn,
@@ -158,6 +178,8 @@ def forecast(
         not_counted_at=left_out_at,
         bursts_per_day=models["bursts_per_day"].astype(np.float64),
         burst=(models["burst_mean"] + P90 * models["burst_spread"]).astype(np.float64),
+        history=history,
+        sends=sends,
     )
 
 

@@ -35,7 +35,7 @@ from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 7
+VERSION = 8
 
 RULE = np.dtype(
     [
@@ -53,6 +53,7 @@ MODEL = np.dtype(
         ("version", "u1"),
         ("rules", "u1"),  # how many of the recurring bursts are set
         ("end", "<u4"),  # the first clock hour after its data
+        ("begun", "<u4"),  # the clock hour of the first known usage
         ("seen", "<f4"),  # hours of exposure since the first use
         ("mean", "<f4"),  # usual usage per hour
         ("dispersion", "<f4"),
@@ -149,6 +150,7 @@ def fit(
             fitted.append(window.with_bursts(burst._replace(hour=burst.hour + first) for burst in found))
             _set_bursts(models[row : row + 1], fitted[-1], zone_name(zone))
     models["end"] = end
+    models["begun"] = [window.begun for window in windows]
     return Fitted(models, fitted)
 
 
@@ -276,7 +278,7 @@ def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:
     for place, rule in enumerate(rules):
         model["recurring"][0, place] = tuple(rule)
     days = (window.end - window.begun) / 24.0
-    rate = burst_rate(left, days, float(model["mean"][0]) * 24.0 * days)
+    rate = burst_rate(left, days, float(model["mean"][0]) * 24.0)
     model["bursts_per_day"], model["burst_mean"], model["burst_spread"], model["burst_evidence"] = rate
 
 

@@ -25,6 +25,12 @@ Floats = NDArray[np.float64]
 
 MIN_SEEN = 0.99
 """With fewer hours of exposure, nothing is known."""
+_ENOUGH_TO_TELL = 30.0
+_HARDLY = 0.1
+"""Usage in a single hour was a burst if afterwards, where it would have been at least so many messages, it is less than
+this part of that."""
+_LAST_READING = 1 / 12
+"""The least time between two readings, in hours, as far as it counts for this."""
 _HOURLY = 35 * 24
 """How many hours ahead are computed hour by hour; beyond, whole weeks repeat."""
 # fmt: off
@@ -103,6 +109,10 @@ class Paths:
         # time before the first use doesn't count
         seen = np.where(models["mean"] > 0, models["seen"], 0.0) + open_exposure
         self.known = (models["version"] > 0) & (seen >= MIN_SEEN) & (models["used"][:, -1] + open_use > 0)
+        is_young = models["begun"].astype(np.int64) > models["end"].astype(np.int64) - WINDOW_HOURS
+        self.history = np.where(is_young, seen, np.inf)
+        """[N] hours of readings since the first usage, if that was within the window of the model; otherwise infinite."""
+        self.known &= ~_only_one_burst(models, open_use, open_exposure, pace)
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])
         """[N, K] hours from `since` to the end of each span between two knots."""
@@ -386,6 +396,17 @@ def open_hours(models: Models, at: Floats, zone: Zone) -> tuple[Floats, Floats, 
             1.0,
         )
     return shape, kept, closed.astype(np.float64)
+
+
+def _only_one_burst(
+    models: Models, open_use: Floats, open_exposure: Floats, pace: Floats | None
+) -> NDArray[np.bool_]:
+    """Tell which balances were used in a single hour only, and hardly since: that is no rate, and nothing else is known."""
+    last = np.zeros(len(models)) if pace is None else pace * _LAST_READING
+    expected = models["mean"] * (open_exposure + (0.0 if pace is None else _LAST_READING))
+    return np.asarray(
+        (models["seen"] <= 1.0) & (expected >= _ENOUGH_TO_TELL) & (open_use + last < expected * _HARDLY)
+    )
 
 
 def _counts_from(chance: Floats) -> Floats:

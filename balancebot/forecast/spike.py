@@ -55,7 +55,7 @@ _ALWAYS_FAR = 3.4
 """... or ten times the expected usage, however high the bar is, ..."""
 _FEW_ALERTS = 3.0
 """... until more alerts than this are remembered: each one beyond raises the ten times, too."""
-_STILL_HIGH = 2.5
+_STILL_HIGH = 1.5
 """During a spike, usage above this multiple of the expected doesn't count as usual, however few messages these are."""
 _NEAR = 0.75
 """Between this part of the bar and the bar, a reading adds no points; below, usage is usual."""

@@ -88,6 +88,8 @@ class AlertView:
     spark: str
     note: str
     advice: str
+    pool_is_empty: bool
+    """Whether the account's shared pool has nothing to give to this app."""
     planned: list[str]
     surge: str
     detail: str
@@ -188,6 +190,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         spark=sparkline(context.recent) if len(context.recent) > 1 else "",
         note=one_line(context.note),
         advice=words.with_ordered(words.order(context.advice, category, now=message.at), context.advice),
+        pool_is_empty=context.pool_is_empty,
         planned=[
             one_line(words.planned(planned), at_most=LONGEST_PLAN)
             for planned in context.planned[:_MOST_PLANS]

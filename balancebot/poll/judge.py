@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
-from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause, is_covered_by_spike
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause, covered_until
 from balancebot.domain.balance import (
     Absent,
     BalanceKey,
@@ -148,8 +148,14 @@ class JudgeBalances:
             ),
             limits=effective.limits,
             cause=cause,
-            covered_by_spike=is_covered_by_spike(verdict.severity, verdict.crossed, spike_alert)
-            or (spike is not None and _is_warning_by_days(verdict)),
+            covered_until=covered_until(
+                alert,
+                spike_alert,
+                verdict,
+                now=self.now,
+                usual_days=estimate.usual_days(reading),
+                opens_spike=spike is not None,
+            ),
         )
 
     def _measurement(
@@ -266,12 +272,6 @@ def measured(reading: Reading, estimate: Estimate, *, observed_at: datetime, now
 def was_wrong(alert: Alert, read_at: datetime | None) -> bool:
     """Tell whether an alert opened by the wrong reading of `read_at`; None = no reading was wrong."""
     return read_at is not None and alert.opened_at >= read_at
-
-
-def _is_warning_by_days(verdict: Verdict) -> bool:
-    """Whether only the warning limit in days is crossed: then a spike at this reading opens its own, critical alert."""
-    crossed = verdict.crossed
-    return verdict.severity is Severity.WARNING and crossed is not None and crossed.is_by_days
 
 
 def _with_scope(crossed: Crossed | None, effective: Effective) -> Crossed | None:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    exists,
     func,
     insert,
     not_,
@@ -338,23 +337,12 @@ def muted_counts(conn: Connection) -> MutedCounts:
     """Count the open alerts that are muted now, by cause."""
     c = alerts.c
     is_open = c.closed_at.is_(None)
-    spikes = alerts.alias("spikes")
-    covered_by_spike = and_(
-        c.kind == AlertKind.LOW_BALANCE.value,
-        exists().where(
-            spikes.c.closed_at.is_(None),
-            spikes.c.kind == AlertKind.BURN_SPIKE.value,
-            spikes.c.wallet == c.wallet,
-            spikes.c.category == c.category,
-            spikes.c.peak.is_not(None),
-        ),
-    )
     alone = conn.execute(
         select(
             func.count().filter(_IS_SILENCED).label("silenced"),
             func.count(c.acknowledged_at).label("acknowledged"),
             func.count()
-            .filter(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), ~covered_by_spike)
+            .filter(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), c.covered_until.is_(None))
             .label("waiting"),
             func.count().filter(c.flaps >= FLAPS).label("flapping"),
             func.coalesce(func.sum(c.relapses), 0).label("relapses"),

@@ -54,6 +54,8 @@ class EstimateRow(UsageEvidence):
     usual_burn_per_day: float | None = None
     not_counted: int = 0
     not_counted_at: datetime | None = None
+    history_hours: float | None = None
+    sends: int = 0
 
 
 def all_estimates(conn: Connection) -> list[EstimateRow]:
@@ -153,6 +155,8 @@ def _values(row: EstimateRow) -> dict[str, object]:
         "usual_burn_per_day": row.usual_burn_per_day,
         "not_counted": row.not_counted,
         "not_counted_at": row.not_counted_at,
+        "history_hours": row.history_hours,
+        "sends": row.sends,
     }
 
 
@@ -172,7 +176,7 @@ def _estimate_row(row: Row[Any]) -> EstimateRow:
         stopped,
         *rest,
     ) = tuple(row)
-    usual, not_counted, not_counted_at = rest
+    usual, not_counted, not_counted_at, history_hours, sends = rest
     return EstimateRow(
         wallet_id=wallet_id,
         category=Category(category),
@@ -188,6 +192,8 @@ def _estimate_row(row: Row[Any]) -> EstimateRow:
         usual_burn_per_day=usual,
         not_counted=not_counted,
         not_counted_at=not_counted_at,
+        history_hours=history_hours,
+        sends=sends,
     )
 
 

@@ -14,7 +14,7 @@ from balancebot.store.database_file import BACKUP_MARK
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.tables import metadata
 
-HEAD = "0012"
+HEAD = "0013"
 """The version of this program: the newest in `migrations/versions`."""
 
 DATABASE_ID = "database_id"

@@ -115,6 +115,10 @@ balances = Table(
     # messages of the latest burst that the usual usage leaves out
     Column("not_counted", BigInteger, nullable=False, server_default="0"),
     Column("not_counted_at", UtcDateTime),
+    # the hours of readings it is estimated from, if less than a week
+    Column("history_hours", Float),
+    # messages of announced and expected sends before p50_at
+    Column("sends", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("wallet_id", "category"),
 )
 
@@ -230,6 +234,7 @@ alerts = Table(
     Column(
         "relapses", Integer, nullable=False, server_default="0"
     ),  # flapping: how often it fell back unnotified
+    Column("covered_until", UtcDateTime),  # a usage spike covers its limit in days
     Column("expects_by", UtcDateTime),  # "top-up ordered": a reminder is sent if it is still open then
     Column("muted_from", String(16)),  # the severity it had when it became muted; NULL = not muted
     Column("mute_lifted", Boolean, nullable=False, server_default=text("false")),

@@ -104,7 +104,7 @@ def test_the_chain_of_an_open_alert_is_told_from_its_reading_to_its_recovery(wor
     assert """\
 Reading: 500 messages, read 3 min ago (Mon 23 Nov, 12:00).
 Reading: Next reading in 2 min.
-Usage: Unknown: less than one hour of readings, or no usage seen.
+Usage: Unknown: less than one hour of readings, no usage seen, or only one burst.
 Limits: warning below 1,000 messages (set for acme/*:industry): crossed, 500 messages.
 Limits: critical below 100 messages (set for acme/*:industry): not crossed, 500 messages.
 Limits: warning below 7 days of runway (built in): can't be judged.
@@ -126,7 +126,7 @@ def test_it_is_told_in_chinese_as_well(world, explained):
     assert """\
 读数: 500 条，几秒前读取（11月23日周一 12:00）。
 读数: 5 分钟后再次读取。
-用量: 未知：读数不足一小时，或未见用量。
+用量: 未知：读数不足一小时、尚无用量，或只见过一次突发用量。
 限值: 预警：低于 1,000 条（按 acme/*:industry 的设置）：已低于，现为 500 条。
 限值: 严重：低于 100 条（按 acme/*:industry 的设置）：未低于，现为 500 条。
 限值: 预警：可用时间低于 7 天（内置）：无法判定。
