@@ -69,7 +69,7 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
     lasting = np.zeros(use.shape, np.bool_)
     expected = np.tile(own, use.shape[1] // 24) * exposure
     if hot.any():
-        due = np.minimum(expected, _last_week(use) * exposure)
+        due = np.minimum(expected, _last_week(use, exposure) * exposure)
         calm = (use < CAP / 2 * expected) & (due > typical.mean(1)[:, None] / 4)
         lasting = hot & (np.cumsum(calm[:, ::-1], axis=1)[:, ::-1] < _CALM_HOURS)
         lasted = lasting.sum(1)[:, None] / gap
@@ -112,10 +112,13 @@ def _lower(count: NDArray[np.int64], *, least: int) -> Floats:
     return np.asarray(np.clip(most, np.minimum(count, least), None))
 
 
-def _last_week(use: Floats) -> Floats:
-    """Return the mean of the same hours one and two weeks before, [N, T]; a huge number in the first two weeks."""
+def _last_week(use: Floats, exposure: Floats) -> Floats:
+    """Return the mean of the same hours one and two weeks before, [N, T]; a huge number where they weren't read."""
+    week, before = exposure[:, 168:-168] > 0, exposure[:, :-336] > 0
     earlier = np.full(use.shape, 1e18)
-    earlier[:, 336:] = (use[:, 168:-168] + use[:, :-336]) / 2
+    earlier[:, 336:] = np.where(
+        week | before, (use[:, 168:-168] + use[:, :-336]) / np.maximum(week.astype(int) + before, 1), 1e18
+    )
     return earlier
 
 

@@ -9,6 +9,7 @@ from balancebot.domain.alert import (
     CALM_FOR,
     FLAPS,
     NOTHING,
+    SPIKE_SETTLES,
     Alert,
     AlertKind,
     AlertSubject,
@@ -19,12 +20,14 @@ from balancebot.domain.alert import (
     acknowledge,
     advance,
     close,
+    covered_until,
     mute,
     pass_time,
     top_up,
 )
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.verdict import ALL_PAST, FINE, NO_DATA, Severity, Verdict
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import ALL_PAST, FINE, NO_DATA, Crossed, Severity, Verdict
 
 OK, WARNING, CRITICAL, DEPLETED = (
     Severity.OK,
@@ -391,3 +394,47 @@ def test_a_top_up_that_is_not_enough_is_told_and_changes_nothing_else():
 def test_nobody_hears_of_a_top_up_of_what_is_untold_silenced_waiting_or_calm(alert, silenced, quiet_below):
     told = top_up(alert, 60_000, silenced=silenced, quiet_below=quiet_below)
     assert (None, False) == (told.reason, told.edit)
+
+
+SPIKE = replace(an_alert(CRITICAL, CRITICAL), subject=replace(SUBJECT, kind=AlertKind.BURN_SPIKE))
+BY_DAYS = Verdict(
+    severity=CRITICAL, crossed=Crossed(column=LimitColumn.CRITICAL_DAYS, limit=3, value=0.4), by_days=True
+)
+BY_COUNT = replace(BY_DAYS, crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=3, value=2))
+
+
+def covered(verdict=BY_DAYS, *, alert=None, spike=SPIKE, usual_days=None, now=LATER):
+    until = covered_until(alert, spike, verdict, now=now, usual_days=usual_days)
+    return None if until is None else until - now
+
+
+def test_a_spike_covers_a_limit_in_days_until_it_has_settled():
+    assert SPIKE_SETTLES == covered()
+    waits = an_alert(CRITICAL, None, covered_until=NOON + SPIKE_SETTLES)
+    assert [timedelta(minutes=5), None] == [
+        covered(alert=waits, spike=None, now=now) for now in (LATER, LATER + timedelta(minutes=5))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "spike"),
+    [
+        (BY_COUNT, SPIKE),
+        (replace(BY_DAYS, severity=DEPLETED), SPIKE),
+        (BY_DAYS, replace(SPIKE, peak=None)),
+        (BY_DAYS, None),
+        (FINE, SPIKE),
+    ],
+)
+def test_a_spike_covers_no_count_no_empty_balance_and_nothing_before_it_was_sent(verdict, spike):
+    assert covered(verdict, spike=spike) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "usual_days", "is_covered"),
+    [(True, 2.9, False), (True, 3.0, True), (True, None, True), (False, 2.9, True)],
+)
+def test_an_acknowledged_spike_does_not_cover_what_is_critical_at_usual_usage(seen, usual_days, is_covered):
+    spike = replace(SPIKE, acknowledged_at=NOON if seen else None)
+
+    assert is_covered is (covered(spike=spike, usual_days=usual_days) is not None)

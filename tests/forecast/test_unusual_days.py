@@ -236,6 +236,43 @@ def test_silence_before_the_first_use_is_no_evidence() -> None:
     assert days(answer(sender.read()).p50) == pytest.approx(10.0, rel=0.2)
 
 
+@pytest.mark.parametrize("days_of_history", [0.25, 1.0, 2.5, 4.0])
+def test_a_burst_in_the_first_days_is_no_rate(days_of_history: float) -> None:
+    found = answer(Sender(days_of_history).bursts(days_of_history / 2, 30 * A_DAY).read())
+
+    assert found.usual_per_day[0] == pytest.approx(A_DAY, rel=0.35)
+    assert found.burn_per_day[0] < 3 * A_DAY
+
+
+def only_one_burst(minutes: int) -> Forecasts:
+    """Answer for a balance whose only usage, 77,000 messages, was in its first ten minutes; read every five minutes."""
+    at = START + 2_400.0 + 300.0 * np.arange(minutes // 5 + 1)
+    return answer(fit_series(at, np.where(at > at[1], 23_000.0, 100_000.0), "UTC"))
+
+
+@pytest.mark.parametrize("minutes", [65, 80, 120, 240])
+def test_a_single_burst_in_the_first_hours_is_no_rate(minutes: int) -> None:
+    found = only_one_burst(minutes)
+
+    assert not found.known[0] or found.burn_per_day[0] < 20_000
+
+
+def test_what_is_used_in_a_single_hour_and_stops_gives_no_runway() -> None:
+    at = START + 300.0 * np.arange(18)
+    left = 100_000.0 - np.minimum(np.arange(18), 12) * 5_000.0
+
+    assert [True, False] == [answer(fit_series(at[:end], left[:end], "UTC")).known[0] for end in (13, 18)]
+
+
+def test_in_the_first_week_the_runway_says_on_how_much_history_it_stands() -> None:
+    def history(days: float) -> float | None:
+        (estimate,) = answer(Sender(days).read()).estimates()
+        return estimate.runway and estimate.runway.history_hours
+
+    assert history(2.0) == pytest.approx(48.0, abs=1.0)
+    assert history(8.0) is None
+
+
 def test_no_order_is_advised_on_less_than_three_days_of_use() -> None:
     sender = Sender(30)
     sender.use[: sender.at(27.5)] = 0
@@ -268,6 +305,13 @@ def test_what_is_expected_on_its_day_is_ordered_in_full() -> None:
     found = order(sender.read(left=0.0), for_days=20)
 
     assert found == pytest.approx(20 * A_DAY + 1.2 * 20 * A_DAY, rel=0.1)
+
+
+def test_a_runway_says_which_sends_it_includes() -> None:
+    series = Sender(30).read()
+    plan = DatedSend(series.at + 86400.0, series.at + 90000.0, 12_000.0)
+
+    assert [12_000, 0] == [answer(series, plans).sends[0] for plans in ((plan,), ())]
 
 
 def test_a_campaign_of_every_tuesday_is_expected_on_tuesday() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from balancebot.domain.alert import AlertKind, Cause
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice
@@ -239,6 +240,21 @@ def test_what_a_mailing_leaves_too_low_is_told_after_its_spike(database):
         spikes(traffic)
     )
     assert 3 == len(spikes(traffic))
+
+
+def test_an_acknowledged_spike_does_not_hide_that_little_is_left_at_usual_usage(database):
+    traffic = traffic_of(World(database), left=60_000)
+    traffic.world.limit(category="industry", warning_days=7, critical_days=3)
+    lives(traffic, 3, 4000)
+    traffic.world.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
+    lives(traffic, 2, 4000)
+    while_enough_is_left = spikes(traffic)
+    lives(traffic, 8, 4000)
+
+    assert [SPIKE] == while_enough_is_left
+    assert [SPIKE, SPIKE] == spikes(traffic)
+    with traffic.world.database.read() as conn:
+        assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
 
 
 def test_a_limit_in_messages_is_told_during_a_spike(database):
