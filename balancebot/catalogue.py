@@ -195,7 +195,10 @@ class Figures:
         return self.span(hours) if hours > 0 else self.gettext("none left")
 
     def runway(self, runway: Runway | None) -> str:
-        """Format a runway with its range, if it has one, and what it stands on: `≈ 9 h (6 h to 14 h), from only 2 h of history`."""
+        """Format a runway with its range, if it has one, and what it stands on.
+
+        `≈ 9 h (6 h to 14 h), from only 2 h of history`
+        """
         if runway is None:
             return self.gettext("unknown")
         between = self.runway_between(runway)
@@ -203,7 +206,9 @@ class Figures:
         if between:
             text = self.gettext("%(value)s (%(range)s)", value=text, range=between)
         if runway.sends:
-            text = self.gettext("%(runway)s, incl. bulk sends of %(count)s", runway=text, count=self.number(runway.sends))
+            text = self.gettext(
+                "%(runway)s, incl. bulk sends of %(count)s", runway=text, count=self.number(runway.sends)
+            )
         if runway.history_hours is not None and runway.p50 > 0:
             history = self.span(runway.history_hours)
             text = self.gettext("%(runway)s, from only %(history)s of history", runway=text, history=history)

@@ -159,6 +159,10 @@ class Stage:
         """Read every wallet now and deliver the messages."""
         self.app.poll_cycle.run_all([name for name in self.app.settings.wallets if name not in self.broken])
         self.app.operate_alerts.tick()
+        self.delivers()
+
+    def delivers(self) -> None:
+        """Deliver what waits in the outbox, and print it."""
         self.app.worker_heartbeat("run").show()
         self.app.deliver_outbox.run()
         self._show_sent()
@@ -228,7 +232,7 @@ class Stage:
 
 
 _CONFIG = """\
-timezone = "Asia/Shanghai"
+timezone = "{zone}"
 language = "{language}"
 [poll]
 every = "5m"
@@ -249,16 +253,26 @@ dev_secret = "secret"
 
 @contextmanager
 def stage(
-    apps: Sequence[str], now: datetime, *, language: str = "en", say: Callable[[str], None] = print
+    apps: Sequence[str],
+    now: datetime,
+    *,
+    language: str = "en",
+    say: Callable[[str], None] = print,
+    zone: str = "Asia/Shanghai",
+    more: str = "",
 ) -> Iterator[Stage]:
-    """Set a stage: an account `acme` with a shared pool and these apps, whose bot has read nothing yet."""
+    """Set a stage: an account `acme` with a shared pool and these apps, whose bot has read nothing yet.
+
+    `more` are further sections of the configuration.
+    """
     with tempfile.TemporaryDirectory(prefix="balancebot-play-") as folder, SlackStandIn() as slack:
         slack.add_channel("ops-alerts")
+        slack.add_channel("oncall")
         path = Path(folder) / "balancebot.toml"
-        text = _CONFIG.format(language=language, token=slack.token, api_url=slack.api_url)
+        text = _CONFIG.format(zone=zone, language=language, token=slack.token, api_url=slack.api_url)
         for app in apps:
             text += f'[[accounts.apps]]\nname = "{app}"\napp_key = "{app}"\nmaster_secret = "secret"\n'
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text + more, encoding="utf-8")
         settings = load(path, environ={}, resolve_secrets=True)
         if not isinstance(settings, Settings):
             raise RuntimeError("; ".join(map(str, settings)))

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Limits
-from balancebot.domain.verdict import Crossed, Severity, Verdict
+from balancebot.domain.verdict import Severity, Verdict
 
 
 class AlertKind(StrEnum):
@@ -134,7 +134,7 @@ class Alert:
     eased_since: datetime | None = None
     """Flapping: since when it has been past the limits of its peak continuously."""
     covered_until: datetime | None = None
-    """LOW_BALANCE: a usage spike covers its limit in days, so nothing is sent. A reading from then on is judged without it."""
+    """LOW_BALANCE: until then a usage spike covers its limit in days, and nothing is sent below depleted."""
     relapses: int = 0
     """Flapping: how often it fell below its limits again after it had passed them. These weren't notified."""
     expects_by: datetime | None = None

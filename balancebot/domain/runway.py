@@ -67,7 +67,11 @@ class Estimate:
 
     def usual_days(self, reading: Reading) -> float | None:
         """Return how many days a reading lasts at the usual usage; None if that is unknown or 0."""
-        return reading / self.usual_burn_per_day if isinstance(reading, int) and self.usual_burn_per_day else None
+        return (
+            reading / self.usual_burn_per_day
+            if isinstance(reading, int) and self.usual_burn_per_day
+            else None
+        )
 
 
 UNKNOWN = Estimate()

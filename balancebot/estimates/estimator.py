@@ -259,7 +259,7 @@ class Estimator:
         models = estimate_rows.fitted_models(conn, [wallet_id for wallet_id, _ in read])
         if not models:
             return found
-        from balancebot.forecast.forecast import dated_sends  # lazy: numpy
+        from balancebot.forecast.forecast import dated_sends, two_figures  # lazy: numpy
         from balancebot.forecast.model import decode_models  # lazy: numpy
 
         for wallet_id, snapshot in read:
@@ -272,7 +272,7 @@ class Estimator:
                 sends = dated_sends(model, since, self.zone, until=until.timestamp())
                 found[BalanceKey(snapshot.wallet, category)] = tuple(
                     PlannedUse(
-                        messages=int(round(send.messages, 1 - int(math.log10(max(send.messages, 10.0))))),
+                        messages=two_figures(send.messages),
                         starts_at=datetime.fromtimestamp(send.start, UTC),
                         ends_at=datetime.fromtimestamp(send.end, UTC),
                         is_expected=True,

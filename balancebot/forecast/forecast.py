@@ -80,7 +80,7 @@ class Forecasts:
                     p90=p90,
                     judged=judged,
                     history_hours=history if history < HISTORY_HOURS else None,
-                    sends=round(sends),
+                    sends=two_figures(sends),
                 ),
                 not_counted=round(left_out),
                 not_counted_at=datetime.fromtimestamp(at, UTC) if left_out else None,
@@ -203,6 +203,11 @@ def is_expected(model: np.void, use: float, since: float, until: float, zone: Zo
     """Tell whether a recurring send explains usage of at most its size, from its start to an hour after its end."""
     sends = dated_sends(model, since - _LONGEST_SEND, zone, until=until) if model["rules"] else ()
     return any(send.end + _RUNS_LATE > since and use <= send.messages for send in sends)
+
+
+def two_figures(messages: float) -> int:
+    """Round an expected number of messages to two figures."""
+    return int(round(messages, 1 - int(math.log10(max(messages, 10.0)))))
 
 
 def _answers(paths: Paths, balances: Floats, seconds: Floats, confidence: float) -> Floats:

@@ -402,11 +402,12 @@ def _only_one_burst(
     models: Models, open_use: Floats, open_exposure: Floats, pace: Floats | None
 ) -> NDArray[np.bool_]:
     """Tell which balances were used in a single hour only, and hardly since: that is no rate, and nothing else is known."""
-    last = np.zeros(len(models)) if pace is None else pace * _LAST_READING
-    expected = models["mean"] * (open_exposure + (0.0 if pace is None else _LAST_READING))
-    return np.asarray(
-        (models["seen"] <= 1.0) & (expected >= _ENOUGH_TO_TELL) & (open_use + last < expected * _HARDLY)
-    )
+    fresh = models["mean"] <= 0  # the hour isn't closed yet: only the last reading came after its usage
+    last = 0.0 if pace is None else _LAST_READING
+    rate = np.where(fresh, open_use / np.maximum(open_exposure, MIN_SEEN), models["mean"])
+    expected = rate * (last + np.where(fresh, 0.0, open_exposure))
+    used = np.where(fresh, 0.0, open_use) + (0.0 if pace is None else pace * last)
+    return np.asarray((models["seen"] <= 1.0) & (expected >= _ENOUGH_TO_TELL) & (used < expected * _HARDLY))
 
 
 def _counts_from(chance: Floats) -> Floats:

@@ -55,8 +55,12 @@ _ALWAYS_FAR = 3.4
 """... or ten times the expected usage, however high the bar is, ..."""
 _FEW_ALERTS = 3.0
 """... until more alerts than this are remembered: each one beyond raises the ten times, too."""
-_STILL_HIGH = 1.5
-"""During a spike, usage above this multiple of the expected doesn't count as usual, however few messages these are."""
+_STILL_HIGH = 2.5
+_STILL_MORE = 1.5, 2.0
+"""During a spike, usage above this multiple of the expected doesn't count as usual, however few messages these are; nor does
+usage above the lower multiple and so many messages more."""
+_YOUNG = 72.0
+"""With fewer hours of readings each hour of the day was seen once or twice: usage is compared at least with the mean."""
 _NEAR = 0.75
 """Between this part of the bar and the bar, a reading adds no points; below, usage is usual."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
@@ -111,6 +115,8 @@ def judge_spikes(
     count = len(models)
     level = _level(models, whole=notified)
     expected = _rate(models, level, (since + until) / 2, zone) * (until - since) / 3600.0
+    mean = level * (until - since) / 3600.0
+    expected = np.where(models["seen"] < _YOUNG, np.maximum(expected, mean), expected)
     for row, others in (stands_in or {}).items():
         level[row] += level[others].sum()
         expected[row] += expected[others].sum()
@@ -127,7 +133,9 @@ def judge_spikes(
     far = far_above(bar, until - since, 0.0 if alerts is None else alerts, bursty=may_burst)
     points = np.where(judged, points_of(score, bar, far), 0)
     if notified is not None:
-        points = np.where(notified & (points < 0) & (use > _STILL_HIGH * expected), 0, points)
+        factor, more = _STILL_MORE
+        is_high = (use > _STILL_HIGH * expected) | (use > factor * expected + more)
+        points = np.where(notified & (points < 0) & is_high, 0, points)
     if left is not None:
         is_new = (models["version"] > 0) & ((models["used"][:, -1] <= 0) | (models["seen"] < _MIN_SEEN))
         slow = left * (until - since) > _NEW_SECONDS * use

@@ -342,7 +342,9 @@ def muted_counts(conn: Connection) -> MutedCounts:
             func.count().filter(_IS_SILENCED).label("silenced"),
             func.count(c.acknowledged_at).label("acknowledged"),
             func.count()
-            .filter(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), c.covered_until.is_(None))
+            .filter(
+                c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK), c.covered_until.is_(None)
+            )
             .label("waiting"),
             func.count().filter(c.flaps >= FLAPS).label("flapping"),
             func.coalesce(func.sum(c.relapses), 0).label("relapses"),

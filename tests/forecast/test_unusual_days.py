@@ -246,7 +246,7 @@ def test_a_burst_in_the_first_days_is_no_rate(days_of_history: float) -> None:
 
 def only_one_burst(minutes: int) -> Forecasts:
     """Answer for a balance whose only usage, 77,000 messages, was in its first ten minutes; read every five minutes."""
-    at = START + 2_400.0 + 300.0 * np.arange(minutes // 5 + 1)
+    at = START + 2_400.0 + np.linspace(0.0, 60.0 * minutes, minutes // 5 + 1)
     return answer(fit_series(at, np.where(at > at[1], 23_000.0, 100_000.0), "UTC"))
 
 
@@ -258,16 +258,29 @@ def test_a_single_burst_in_the_first_hours_is_no_rate(minutes: int) -> None:
 
 
 def test_what_is_used_in_a_single_hour_and_stops_gives_no_runway() -> None:
-    at = START + 300.0 * np.arange(18)
+    at = START + np.linspace(0.0, 5_100.0, 18)
     left = 100_000.0 - np.minimum(np.arange(18), 12) * 5_000.0
 
     assert [True, False] == [answer(fit_series(at[:end], left[:end], "UTC")).known[0] for end in (13, 18)]
 
 
+@pytest.mark.parametrize(("pace", "is_known"), [(0.0, False), (77_000.0, True)])
+def test_before_the_first_hour_is_closed_the_last_reading_tells_whether_a_burst_goes_on(
+    pace: float, is_known: bool
+) -> None:
+    series = fit_series(START + np.array([0.0]), np.array([100_000.0]), "UTC")
+    found = forecast_series(
+        series._replace(open_use=77_000.0, open_exposure=1.0, pace=pace), series.at, "UTC", 0.75
+    )
+
+    assert is_known == found.known[0]
+
+
 def test_in_the_first_week_the_runway_says_on_how_much_history_it_stands() -> None:
     def history(days: float) -> float | None:
         (estimate,) = answer(Sender(days).read()).estimates()
-        return estimate.runway and estimate.runway.history_hours
+        assert estimate.runway is not None
+        return estimate.runway.history_hours
 
     assert history(2.0) == pytest.approx(48.0, abs=1.0)
     assert history(8.0) is None

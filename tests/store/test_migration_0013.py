@@ -32,7 +32,9 @@ def test_estimates_stay_in_both_directions(blank: Database, blank_url: str) -> N
     alembic(blank_url, "upgrade", AFTER)
     with blank.write() as conn:
         conn.execute(
-            text("INSERT INTO wallets (id, name, account, configured, next_read_at) VALUES (1, 'a', 'a', true, :at)"),
+            text(
+                "INSERT INTO wallets (id, name, account, configured, next_read_at) VALUES (1, 'a', 'a', true, :at)"
+            ),
             {"at": "2026-11-24 12:00:00"},
         )
         estimates.save_estimates(conn, [KEPT])
