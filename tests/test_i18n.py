@@ -54,7 +54,7 @@ def test_a_runway_shows_its_range() -> None:
 def test_a_runway_says_what_it_stands_on() -> None:
     young = Runway(p10=6, p50=9, p90=14, judged=7, history_hours=2.0)
     assert "≈ 9 h (6 h to 14 h), from only 2 h of history" == ENGLISH.runway(young)
-    assert "约 9 小时（6 小时至 14 小时），仅依据2 小时的历史数据" == CHINESE.runway(young)
+    assert "约 9 小时（6 小时至 14 小时），仅有 2 小时的历史数据" == CHINESE.runway(young)
     with_sends = Runway(p10=300, p50=384, p90=500, judged=330, sends=33_000)
     assert "≈ 16 days (12 days to 21 days), incl. bulk sends of 33,000" == ENGLISH.runway(with_sends)
     assert "约 16 天（12 天至 21 天），已计入批量发送 33,000 条" == CHINESE.runway(with_sends)

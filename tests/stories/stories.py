@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from balancebot.cli.status import for_people
+from balancebot.config import ENGLISH
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Scope
@@ -77,7 +78,7 @@ class Story:
         self.stage.passes(until=self.begins + timedelta(hours=hours), every=every)
 
     def looks(self) -> None:
-        """Show what `status` and `why` say about the shop."""
+        """Show what `why` says about the shop, and `status`, which is only in English."""
         app, now = self.stage.app, self.stage.clock.at
         words = Wording(language=self.language, zone=self.zone)
         with app.database.read() as conn:
@@ -85,9 +86,9 @@ class Story:
             stale_after = app.settings.poll.stale_after
             views = overview(conn, book=book, stale_after=stale_after, now=now, names=[SHOP.wallet])
             found = explain(conn, *SHOP, settings=app.settings, book=book, figures=app.figures, now=now)
-        self.stage.say(
-            f"--- status\n{for_people([view for view in views if view.key == SHOP], [], words, now)}"
-        )
+        if self.language == ENGLISH:
+            shown = for_people([view for view in views if view.key == SHOP], [], words, now)
+            self.stage.say(f"--- status\n{shown}")
         self.stage.say(f"--- why\n{render(found, words, Face.TEXT)}")
 
     def limits(self, **cells: str) -> None:
@@ -157,7 +158,7 @@ def clock_set_forward(language: str, say: Callable[[str], None]) -> None:
 
 
 def clock_set_back(language: str, say: Callable[[str], None]) -> None:
-    """The hour from 02:00 on comes twice: an app runs out in it."""
+    """The hour from 02:00 on comes twice: an app runs out in this night, and is topped up."""
     begins = datetime(2026, 10, 24, 21, tzinfo=BERLIN)
     with day(begins, language, say, left=112) as story:
         story.knows_the_past()
@@ -228,6 +229,7 @@ def newsletter(language: str, say: Callable[[str], None]) -> None:
             story.sends(12_000, at=week * 168 + 145, for_hours=1)
         story.knows_the_past()
         story.looks()
+        story.until(144, every=timedelta(hours=6))
         story.until(147)
         story.looks()
 
