@@ -45,6 +45,19 @@ def test_a_low_balance_is_told_once_however_often_it_is_read(world):
     assert ["post #ops", "post finance@example.com"] == world.deliveries()
 
 
+@pytest.mark.parametrize(
+    ("pool", "is_empty"), [(0, True), (Absent.UNALLOCATED, True), (50_000, False), (Absent.UNREAD, False)]
+)
+def test_nobody_is_told_to_move_quota_from_an_empty_pool(world, pool, is_empty):
+    world.configure(POOL, SHOP)
+    world.shows(industry(pool), wallet=POOL)
+    world.shows(industry(500))
+    world.poll()
+
+    (message,) = (message for message in world.messages() if message.alert.subject.wallet == SHOP)
+    assert is_empty is message.context.pool_is_empty
+
+
 def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
     def num_statements(names: list[WalletName]) -> int:
         world.configure(*names)
