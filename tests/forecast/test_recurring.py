@@ -9,7 +9,7 @@ import pytest
 from balancebot.forecast.bursts import Burst
 from balancebot.forecast.forecast import is_expected
 from balancebot.forecast.model import MODEL
-from balancebot.forecast.recurring import Repeats, occurrences, recurring
+from balancebot.forecast.recurring import Repeats, Rule, occurrences, recurring
 
 HOUR = 9
 
@@ -59,6 +59,52 @@ def test_the_sizes_of_more_sends_are_known_better() -> None:
 
     assert many.spread < few.spread
     assert many.chance > few.chance
+
+
+def test_of_a_day_everything_counts_as_one_send() -> None:
+    days = ((1, 5), (2, 5), (3, 5))
+    later = [Burst(hour(*day, HOUR + 4), 2, 3000.0) for day in days]
+
+    ((rule,), left) = recurring([*seen(*days), *later], hour(4, 1), "UTC")
+
+    assert (4000.0, []) == (rule.messages, left)
+
+
+def test_a_day_of_the_week_is_no_accident_when_it_is_seen_often_enough() -> None:
+    mondays = [date(2026, 3, 2) + timedelta(weeks=weeks) for weeks in range(5)]
+
+    coming = expected(seen(*((day.month, day.day) for day in mondays)), hour(4, 1), days=14)
+
+    assert [date(2026, 4, 6), date(2026, 4, 13)] == coming
+    assert [] == expected(seen((3, 2), (3, 16)), hour(3, 20), days=14)  # two of three Mondays
+
+
+def test_no_more_rules_are_kept_than_a_model_has_room_for() -> None:
+    found = seen(*((month, day) for month in range(1, 9) for day in (3, 8, 13, 22)))
+
+    rules, left = recurring(found, hour(9, 1), "UTC")
+
+    assert (3, 8) == (len(rules), len(left))
+
+
+def test_a_send_is_expected_from_the_instant_at_which_it_begins() -> None:
+    rule = Rule(Repeats.DAY_OF_MONTH, 5, HOUR, 2, 1.0, 1000.0, 0.2)
+    at = hour(4, 5) * 3600.0
+
+    assert [at] == [send.start for send in occurrences(rule, at, at + 1, "UTC")]
+    assert [] == list(occurrences(rule, at - 86400, at, "UTC"))
+
+
+def test_a_payday_on_a_weekend_is_expected_before_the_weekend() -> None:
+    """25 April 2026 is a Saturday, and 31 May a Sunday; only the Friday before lies in what is asked for."""
+    for repeats, day, friday in (
+        (Repeats.WORKING_DAY_OF_MONTH, 25, hour(4, 24)),
+        (Repeats.WORKING_DAY_FROM_MONTH_END, 0, hour(5, 29)),
+    ):
+        rule = Rule(repeats, day, HOUR, 2, 1.0, 1000.0, 0.2)
+        since = (friday - HOUR) * 3600.0
+
+        assert [friday * 3600.0] == [send.start for send in occurrences(rule, since, since + 86000, "UTC")]
 
 
 def test_bursts_at_random_are_hardly_ever_a_pattern() -> None:

@@ -77,7 +77,9 @@ def test_the_range_covers_that_a_burst_goes_on_and_that_it_was_once() -> None:
 
     assert float(found.p10[0]) == pytest.approx(1.5, abs=0.1)
     assert days(found.judged) > 5.0
-    assert days(found.p90) > 8.0
+    # with one chance in six that it goes on, 90 % of all is 88 % of what happens otherwise
+    usual = answer(Sender(30).read(left=24_000))
+    assert float(usual.p90[0]) == pytest.approx(float(found.p90[0]), rel=0.03)
 
 
 def test_the_longer_a_burst_has_lasted_the_more_likely_it_goes_on() -> None:
