@@ -236,7 +236,7 @@ class Database:
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             if self._file is not None:
-                self._file.opened()
+                self._file.opened(connection.info)
             if self.set_aside is not NONE_SET_ASIDE:
                 connection.execution_options(**{OPTION: self.set_aside})
             try:

@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
@@ -16,6 +16,8 @@ BACKUP_MARK = 0x62616C62
 """`user_version` of a backup that was never opened: "balb"."""
 
 _MAKING_SECONDS = 2
+_BESIDE = "files beside the database"
+"""The key of a connection's note: the write-ahead log that it has open, and its index."""
 _open_files: set[tuple[int, int]] = set()
 """Files that this process has opened before: the files next to them were made by this process."""
 
@@ -63,10 +65,21 @@ class DatabaseFile:
                         "the file was cut short, or another one was copied over it, while it was in use"
                     )
 
-    def opened(self) -> None:
-        """Remember the file if SQLite has just made it."""
+    def opened(self, notes: dict[Any, Any]) -> None:
+        """Remember the file if SQLite has just made it, and in the notes of a connection the files beside it.
+
+        Raise DatabaseError REPLACED if those were others before: as long as a connection is open, SQLite keeps its log.
+        """
         if self._handle is None:
             self.check()
+        beside = tuple(_identity(self._beside(ending)) for ending in ("-wal", "-shm"))
+        if notes.get(_BESIDE, beside) != beside:
+            raise self._fault(
+                "its write-ahead log was deleted or replaced while it was in use",
+                "start again, and if `db check` finds damage, put a backup back with `db restore FILE`",
+            )
+        if None not in beside:
+            notes[_BESIDE] = beside
 
     def forget(self) -> None:
         """Forget the file, after its connections were closed: any file is accepted from now on."""
@@ -94,7 +107,10 @@ class DatabaseFile:
 
     @property
     def _wal(self) -> Path:
-        return self._path.with_name(f"{self._path.name}-wal")
+        return self._beside("-wal")
+
+    def _beside(self, ending: str) -> Path:
+        return self._path.with_name(f"{self._path.name}{ending}")
 
     def _check_new(self, handle: int, identity: tuple[int, int]) -> None:
         if identity in _open_files:
@@ -113,11 +129,13 @@ class DatabaseFile:
             sleep(0.02)
         return False
 
-    def _fault(self, what: str) -> DatabaseError:
+    def _fault(self, what: str, then: str = "") -> DatabaseError:
+        then = then or (
+            f"put the right file back with `db restore FILE`, or move {self._path.name}* away to start again"
+        )
         return DatabaseError(
             DatabaseErrorKind.REPLACED,
-            f"database {self._path}: {what}; stop every balancebot that uses it, then put the right file back with "
-            f"`db restore FILE`, or move {self._path.name}* away to start again",
+            f"database {self._path}: {what}; stop every balancebot that uses it, then {then}",
         )
 
 
@@ -147,6 +165,14 @@ class _Header(NamedTuple):
             and self.changes >= earlier.changes
             and self.is_backup <= earlier.is_backup
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _length(path: Path) -> int:

@@ -29,6 +29,8 @@ def running(file: Path) -> Iterator[Database]:
     database.upgrade()
     with database.write() as conn:
         wallets.sync(conn, [WalletName("acme")], now=NOW)
+    with database.read():
+        pass
     yield database
     database.dispose()
 
@@ -61,7 +63,22 @@ def _write_over(file: Path) -> None:
     shutil.copyfile(file.with_name("backup.db"), file)
 
 
-@pytest.mark.parametrize("harm", [_delete, _move, _replace, _empty, _cut, _write_over])
+def _delete_log(file: Path) -> None:
+    file.with_name("bot.db-wal").unlink()
+
+
+def _replace_log(file: Path) -> None:
+    _replace(file.with_name("bot.db-wal"))
+
+
+def _delete_index_of_log(file: Path) -> None:
+    file.with_name("bot.db-shm").unlink()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [_delete, _move, _replace, _empty, _cut, _write_over, _delete_log, _replace_log, _delete_index_of_log],
+)
 def test_what_happens_to_the_file_under_a_running_process_is_told_at_the_next_transaction(
     running: Database, file: Path, harm: Callable[[Path], None]
 ) -> None:
