@@ -169,7 +169,8 @@ class Stage:
 
     def _show_sent(self) -> None:
         calls, self.num_calls = self.slack.calls[self.num_calls :], len(self.slack.calls)
-        for call in calls:
+        # channels are sent to at the same time
+        for call in sorted(calls, key=lambda call: str(call.params.get("channel", ""))):
             at = self.clock.at.astimezone(self.app.settings.timezone)
             if call.method == "chat.postMessage":
                 where = "in a thread" if "thread_ts" in call.params else call.params["channel"]

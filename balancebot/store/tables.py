@@ -234,7 +234,6 @@ alerts = Table(
     Column(
         "relapses", Integer, nullable=False, server_default="0"
     ),  # flapping: how often it fell back unnotified
-    Column("covered_until", UtcDateTime),  # a usage spike covers its limit in days
     Column("expects_by", UtcDateTime),  # "top-up ordered": a reminder is sent if it is still open then
     Column("muted_from", String(16)),  # the severity it had when it became muted; NULL = not muted
     Column("mute_lifted", Boolean, nullable=False, server_default=text("false")),
@@ -245,6 +244,7 @@ alerts = Table(
     Column("closed_because", String(32)),
     Column("raised_at", UtcDateTime),  # when its peak was notified: the time for escalation counts from here
     Column("escalated", JsonColumn(tuple[Escalated, ...]), nullable=False, server_default="[]"),
+    Column("covered_until", UtcDateTime),  # a usage spike covers its limit in days
 )
 
 silences = Table(
