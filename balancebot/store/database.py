@@ -346,6 +346,8 @@ def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
         "keepalives_interval": 3,
         "keepalives_count": 3,
         "tcp_user_timeout": 14_000,
+        # psycopg returns bytes instead of text from a database of the encoding SQL_ASCII, before it can be refused
+        "client_encoding": "utf8",
     }
     try:
         engine = create_engine(
@@ -362,6 +364,14 @@ def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _(connection: DBAPIConnection, _: object) -> None:
+        encoding = connection.info.parameter_status("server_encoding")  # type: ignore[attr-defined]
+        if encoding != "UTF8":
+            connection.close()
+            raise DatabaseError(
+                DatabaseErrorKind.UNREACHABLE,
+                f"database {place_of(url)}: its encoding is {encoding}, which can't hold every"
+                f" name; create it anew: CREATE DATABASE \"{url.database}\" ENCODING 'UTF8' TEMPLATE template0",
+            )
         cursor = connection.cursor()
         for setting in settings:
             cursor.execute(setting)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
@@ -176,6 +177,15 @@ def test_a_database_that_the_server_lacks_is_named(postgresql: PostgreSQL) -> No
     told = failure(postgresql.url("nowhere"))
     assert told.kind is DatabaseErrorKind.UNREACHABLE
     assert 'database "nowhere" does not exist' in str(told)
+
+
+def test_a_database_of_another_encoding_is_refused(postgresql: PostgreSQL) -> None:
+    """PostgreSQL makes one with the encoding SQL_ASCII where its host has no locale, as in a bare container."""
+    with psycopg.connect(postgresql.url("postgres").replace("+psycopg", ""), autocommit=True) as server:
+        server.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    told = failure(postgresql.url("ascii"))
+    assert told.kind is DatabaseErrorKind.UNREACHABLE
+    assert "/ascii: its encoding is SQL_ASCII" in str(told)
 
 
 def test_a_server_that_comes_back_is_used_again(postgresql: PostgreSQL, postgresql_url: str) -> None:
