@@ -318,13 +318,14 @@ def remarks(
     """Return what is allowed but probably a mistake. `check` shows it.
 
     These are: destinations on a channel that isn't configured, alerts that no destination gets, a key pair that is used
-    twice, and secrets that are sent unencrypted.
+    twice, secrets that are sent unencrypted, and links that lead nowhere.
     """
     found = (
         *_unreachable(settings, channels),
         *_without_destination(settings),
         *_shared_keys(settings),
         *_in_the_clear(settings),
+        *_without_an_address(settings),
     )
     return tuple(ConfigFault(file=str(settings.path), key=place, message=message) for place, message in found)
 
@@ -369,7 +370,7 @@ def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:
         ]
     if settings.heartbeat is not None:
         addresses.append(("heartbeat.url", settings.heartbeat.url))
-    if settings.web is not None:
+    if settings.web is not None and not _has_derived_links(settings.web):
         addresses.append(("web.public_url", settings.web.public_url))
     for place, value in addresses:
         address = "" if value is NO_SECRET else value.reveal() if isinstance(value, Secret) else str(value)
@@ -382,6 +383,19 @@ def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:
     mail = settings.section(EmailConfig)
     if mail and mail.security is MailSecurity.NONE and mail.password and not _is_this_machine(mail.host):
         yield "email.security", 'is "none": the password goes over the line unencrypted'
+
+
+def _without_an_address(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield a `listen` that means every address of the machine, and so is none that a link can lead to."""
+    if settings.web is not None and _has_derived_links(settings.web):
+        yield (
+            "web.public_url",
+            f"is missing: links in messages lead to {settings.web.public_url}, which no other machine can open",
+        )
+
+
+def _has_derived_links(web: WebConfig) -> bool:
+    return web.listen.host in {"0.0.0.0", "::"} and web.public_url == f"http://{web.listen}"  # noqa: S104 -- compared, not bound
 
 
 def _is_this_machine(host: str) -> bool:

@@ -106,3 +106,20 @@ def test_secrets_that_go_unencrypted_are_told_where_somebody_is_in_between(tmp_p
     for name in ("hooks", "hc", "balances", "hook", "sms"):
         here = here.replace(f"http://{name}.example.com", "http://127.0.0.1:8000")
     assert [] == told(tmp_path, here)
+
+
+def test_links_to_every_address_lead_nowhere(tmp_path: Path) -> None:
+    text = """
+    [[accounts]]
+    name = "acme"
+    dev_key = "k"
+    dev_secret = "s"
+    [slack]
+    webhook_url = "https://hooks.example.com/x"
+    channel = "#ops"
+    [web]
+    listen = "0.0.0.0:8080"
+    """
+    missing = "web.public_url: is missing: links in messages lead to http://0.0.0.0:8080, which no other machine can open"
+    assert [missing] == told(tmp_path, text)
+    assert [] == told(tmp_path, f'{text}\npublic_url = "https://balances.example.com"\n')
