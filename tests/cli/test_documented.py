@@ -36,12 +36,23 @@ _ELSEWHERE = {
     "balancebot run": "test_run.py",
     "balancebot reload": "test_reload.py",
     "balancebot init": "test_init.py",
+    "balancebot simulate --port 8701": "test_trying.py",
+    "balancebot simulate --port 8701 --past past.csv": "test_trying.py",
     "balancebot simulate --port 8701 --past past.csv > balancebot.toml": "test_trying.py",
+    "balancebot simulate --port 8701 --scenario mine.toml": "tests/jsms/simulator/test_scenario_file.py",
     "balancebot history import past.csv": "test_trying.py",
     "balancebot db restore /var/backups/balancebot-2026-11-24.db": "test_keeping.py: nothing else may have the file open",
     "balancebot users add NAME --role finance": "tests/people: it asks for a password",
 }
 """What needs a terminal, a file or a process of its own, and where that is tested."""
+
+
+def test_no_command_is_shown_where_this_test_does_not_look() -> None:
+    for page in _PAGES:
+        for kind, block in re.findall(r"```(\w*)\n(.*?)```", page.read_text(), re.DOTALL):
+            if kind != "console":
+                assert "balancebot " not in {line.lstrip("$ ")[:11] for line in block.splitlines()}, page
+            assert "$ balancebot" not in block, page
 
 
 def test_every_command_that_is_shown_does_what_it_should(firm: Firm, balancebot: Run) -> None:
