@@ -364,7 +364,7 @@ def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _(connection: DBAPIConnection, _: object) -> None:
-        encoding = connection.info.parameter_status("server_encoding")  # type: ignore[attr-defined]
+        encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             connection.close()
             raise DatabaseError(
