@@ -115,6 +115,8 @@ def _unknown_version(place: str, current: str | None) -> DatabaseError:
 def wait_for_turn(connection: Connection) -> None:
     """Lock a PostgreSQL database against other migrations until the transaction ends; later ones wait."""
     connection.execute(text("SET LOCAL lock_timeout = 0"))
+    # between two statements a migration imports and computes, which takes long on a busy machine
+    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10min'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADVISORY_LOCK})
 
 

@@ -3,7 +3,9 @@
 import logging
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,15 @@ def test_every_migration_goes_back_and_forth(blank: Database, blank_url: str) ->
         alembic(blank_url, *step)
         with blank.read() as connection:
             assert shape(connection) == ([] if step[0] == "downgrade" else made)
+
+
+def test_a_migration_may_compute_for_longer_than_a_frozen_process_keeps_its_locks(blank_url: str) -> None:
+    database = Database(blank_url, frozen=timedelta(milliseconds=100))
+    with database.migrating() as connection:
+        connection.execute(text("CREATE TABLE lasting (id INTEGER)"))
+        time.sleep(0.5)
+        connection.execute(text("DROP TABLE lasting"))
+    database.dispose()
 
 
 def test_alembic_s_own_command_says_where_a_database_is(sqlite_url: str) -> None:
