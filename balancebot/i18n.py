@@ -3,7 +3,7 @@
 `catalogue.py` translates sentences and formats figures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
@@ -11,7 +11,7 @@ from balancebot.catalogue import Figures, catalogue
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
 from balancebot.domain.holidays import HolidayCalendar
-from balancebot.domain.local_time import working_day_before
+from balancebot.domain.local_time import working_day_before, working_day_from
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.next_reading import REASON_TEXTS, NextReading, ReadReason
 from balancebot.domain.order import OrderState
@@ -223,6 +223,21 @@ class Wording(Figures):
         )
         return self.gettext("%(value)s (%(range)s)", value=text, range=planned.note) if planned.note else text
 
+    def planned_ahead(self, planned: Sequence[PlannedUse]) -> str:
+        """Return the next of several sends, and how many messages all others are; '' = none."""
+        if not planned:
+            return ""
+        first, *others = sorted(planned, key=lambda send: send.starts_at)
+        if not others:
+            return self.planned(first)
+        return self.gettext(
+            "%(first)s; %(count)s more until %(date)s: %(messages)s",
+            first=self.planned(first),
+            count=len(others),
+            date=self.date(others[-1].starts_at),
+            messages=self.messages(sum(send.messages for send in others)),
+        )
+
     def surge(self, surge: SpikeMeasurement | None) -> str:
         """Return how much was used in how short a time, compared with the usual; '' = no spike."""
         if surge is None:
@@ -291,6 +306,10 @@ class Wording(Figures):
     def working_day(self, order_by: datetime) -> date:
         """Return the last working day that is early enough to act."""
         return working_day_before(order_by, self.zone, self.holidays)
+
+    def arrives_on(self, now: datetime, lead_time: timedelta) -> date:
+        """Return the working day on which an order that is placed now should arrive."""
+        return working_day_from(now + lead_time, self.zone, self.holidays)
 
     def act_by(self, order_by: datetime, *, now: datetime) -> str:
         """Return the last working day that is early enough to act; '' if that is today or past."""
@@ -380,13 +399,21 @@ class Wording(Figures):
             **figures,
         )
 
-    def with_ordered(self, order: str, advice: OrderAdvice | None) -> str:
+    def with_ordered(self, order: str, advice: OrderAdvice | None, *, now: datetime) -> str:
         """Add to the text of an advice how much is on order already, which `messages` doesn't include."""
-        if not order or advice is None or not advice.ordered:
+        if advice is None or not advice.ordered or advice.stop_first:
             return order
-        return self.gettext(
-            "%(order)s; %(count)s are on order already", order=order, count=self.number(advice.ordered)
+        if advice.is_needed:
+            return self.gettext(
+                "%(order)s; %(count)s are on order already", order=order, count=self.number(advice.ordered)
+            )
+        enough = self.gettext(
+            "Nothing more to buy: with %(count)s on order it is enough until %(until)s (%(certainty)s %% sure)",
+            count=self.number(advice.ordered),
+            until=self.ahead(advice.until, now=now),
+            certainty=round(advice.confidence * 100),
         )
+        return self.gettext("%(order)s. %(reserve)s", order=enough, reserve=order) if order else enough
 
     def order_total(
         self, messages: Mapping[Category, int], *, order_by: datetime | None = None, now: datetime

@@ -209,3 +209,26 @@ def test_a_send_that_the_past_lets_expect_is_no_announcement() -> None:
         "Expected, as on earlier such days: about 60,000 messages from Tue 31 Mar, 09:00"
         == Wording().planned(send)
     )
+
+
+def test_an_advice_says_what_is_on_order_also_if_nothing_more_is_needed() -> None:
+    now = datetime(2026, 3, 3, 9, tzinfo=UTC)
+    until = now + timedelta(days=30)
+    words = Wording()
+
+    def said(messages: int, ordered: int) -> str:
+        advice = OrderAdvice(
+            messages=messages,
+            order_by=now if messages else None,
+            until=until,
+            confidence=0.9,
+            lacking=messages + ordered,
+            ordered=ordered,
+        )
+        return words.with_ordered(words.order(advice, Category.INDUSTRY, now=now), advice, now=now)
+
+    assert "" == said(0, 0)
+    assert "Nothing more to buy: with 60,000 on order it is enough until Thu 2 Apr (90 % sure)" == said(
+        0, 60_000
+    )
+    assert said(50_000, 60_000).endswith("; 60,000 are on order already")

@@ -246,7 +246,9 @@ class OperateAlerts:
         return moved
 
     def _save(self, conn: Connection, moved: Sequence["_Moved"], *, now: datetime) -> None:
-        """Store transitions. If a message is only edited, it keeps its last context."""
+        """Store transitions. If a message is only edited, it keeps its last context, unless a top-up is expected: it may
+        have been ordered since then.
+        """
         in_force = silences.active(conn, now)
         self.writer.save(
             conn,
@@ -256,7 +258,7 @@ class OperateAlerts:
                     alert=transition.alert,
                     measurement=last.measurement,
                     last_context=last.context,
-                    needs_context=transition.reason is not None,
+                    needs_context=transition.reason is not None or transition.alert.expects_by is not None,
                     silenced_until=silenced_until(in_force, transition.alert, now),
                     escalates_to=destinations,
                 )

@@ -124,6 +124,14 @@ def working_day_before(at: datetime, zone: tzinfo, holidays: HolidayCalendar | N
     return day
 
 
+def working_day_from(at: datetime, zone: tzinfo, holidays: HolidayCalendar | None = None) -> date:
+    """Return the day of `at`, or the next working day if it isn't one: nobody delivers on a day off."""
+    day = local_time(at, zone).date()
+    while not _is_worked(day, holidays):
+        day += timedelta(days=1)
+    return day
+
+
 def _is_worked(day: date, holidays: HolidayCalendar | None) -> bool:
     if holidays is None or (day.weekday() <= _FRIDAY and day not in holidays.days_off):
         return day.weekday() <= _FRIDAY

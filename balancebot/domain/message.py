@@ -1,5 +1,6 @@
 """Messages: frozen values with all that is sent, how several are merged, and how one is addressed to a destination."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -131,11 +132,15 @@ class AlertMessage:
 
     @property
     def mentions(self) -> tuple[str, ...]:
-        """The people to mention: none at its end, after an improvement, in reminders of warnings and in edits."""
+        """The people to mention: none at its end, after an improvement, in reminders of warnings and in edits.
+
+        Whoever ordered a top-up that is overdue is mentioned in any case.
+        """
         if not self.is_open or self.reason in {None, Reason.TOPPED_UP}:
             return ()
+        ordered_by = () if self.missed_top_up is None else slack_id_of(self.missed_top_up.by)
         is_lesser_reminder = self.reason is Reason.REMINDER and self.alert.severity < Severity.CRITICAL
-        return () if is_lesser_reminder else self.route_mentions
+        return tuple(dict.fromkeys((*ordered_by, *(() if is_lesser_reminder else self.route_mentions))))
 
     @property
     def alert_id(self) -> str:
@@ -282,6 +287,8 @@ class NoticeMessage:
     """'' = the configured one."""
     statement: Statement | None = None
     """Its workbook is attached to e-mails."""
+    mentions: tuple[str, ...] = ()
+    """The people to mention, as in the configuration."""
 
 
 Message: TypeAlias = (
@@ -341,9 +348,20 @@ class OutgoingMessage:
         Ids are Slack's `U…`, `W…`, `S…`, `here` and `channel`, Feishu's `ou_…`, phone numbers, and ids after the kind of
         a channel (`wecom:zhangsan`).
         """
-        if self.action is Action.EDIT or not isinstance(self.message, AlertMessage | GroupMessage):
+        if self.action is Action.EDIT or not isinstance(
+            self.message, AlertMessage | GroupMessage | NoticeMessage
+        ):
             return ()
         return self.message.mentions
+
+
+def slack_id_of(name: str) -> tuple[str, ...]:
+    """Return the id in the name of somebody who acted in Slack, `ops (U024BE7LH)`; nothing for anybody else."""
+    found = _SLACK_ID.search(name)
+    return () if found is None else (found[1],)
+
+
+_SLACK_ID = re.compile(r"\(([UW][A-Z0-9]{5,})\)$")
 
 
 _BY_WEIGHT = (

@@ -88,6 +88,14 @@ class ContextReader:
             key: announced.get(key, ()) + expected.get(key, ()) for key in announced.keys() | expected.keys()
         }
 
+    def planned_of(
+        self, conn: Connection, keys: Collection[BalanceKey], *, now: datetime
+    ) -> Mapping[BalanceKey, tuple[PlannedUse, ...]]:
+        """Return the announced and expected sends of balances, as `planned` does."""
+        rows = list(wallets.named(conn, {key.wallet for key in keys}, configured_only=False).values())
+        planned = self.planned(conn, rows, now=now)
+        return {key: planned[key] for key in keys if planned.get(key)}
+
     def advise(
         self,
         conn: Connection,

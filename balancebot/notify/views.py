@@ -189,7 +189,9 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         empty_soon=empty_at is not None and empty_at - message.at < ANY_MINUTE,
         spark=sparkline(context.recent) if len(context.recent) > 1 else "",
         note=one_line(context.note),
-        advice=words.with_ordered(words.order(context.advice, category, now=message.at), context.advice),
+        advice=words.with_ordered(
+            words.order(context.advice, category, now=message.at), context.advice, now=message.at
+        ),
         pool_is_empty=context.pool_is_empty,
         planned=[
             one_line(words.planned(planned), at_most=LONGEST_PLAN)

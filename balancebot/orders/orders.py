@@ -15,7 +15,7 @@ from balancebot.catalogue import number
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.local_time import json_instant, local_time
-from balancebot.domain.message import NoticeMessage
+from balancebot.domain.message import NoticeMessage, slack_id_of
 from balancebot.domain.number_text import folded, quoted, read_number
 from balancebot.domain.order import Match, Order, OrderState, TopUp
 from balancebot.domain.routing import Destination
@@ -200,6 +200,7 @@ def _overdue_notice(order: Order, zone: ZoneInfo, now: datetime) -> NoticeMessag
         lines=tuple(lines),
         path=f"/orders/{order.id}",
         is_trouble=True,
+        mentions=slack_id_of(order.ordered_by),
     )
 
 

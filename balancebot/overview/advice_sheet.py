@@ -47,7 +47,7 @@ class AdviceSheets:
             found.ordered,
             found.messages,
             "" if price is None else f"{price * found.messages:f}",
-            self._day(found.order_by),
+            "" if found.order_by is None else self.words.working_day(found.order_by).isoformat(),
             "yes" if found.stop_first else "no",
             row.note,
         ]
@@ -78,7 +78,7 @@ class AdviceSheets:
                     account.messages,
                     "" if account.num_packages is None else account.num_packages,
                     "" if cost is None else float(cost),
-                    self._day(account.order_by),
+                    self._day(account.order_by, now=advice.as_of),
                 ]
             )
         return SheetTable(
@@ -117,7 +117,7 @@ class AdviceSheets:
                 found.move,
                 found.ordered,
                 gettext("stop the sending first") if found.stop_first else found.to_buy,
-                self._day(found.order_by),
+                self._day(found.order_by, now=advice.as_of),
                 row.note,
             ]
             for row in advice.shown
@@ -132,8 +132,13 @@ class AdviceSheets:
             sum_label=gettext("Total"),
         )
 
-    def _day(self, order_by: datetime | None) -> str:
-        return "" if order_by is None else self.words.working_day(order_by).isoformat()
+    def _day(self, order_by: datetime | None, *, now: datetime) -> str:
+        """Return the day by which to act, or "now" if that is today or past."""
+        if order_by is None:
+            return ""
+        if not self.words.act_by(order_by, now=now):
+            return self.words.gettext("now")
+        return self.words.working_day(order_by).isoformat()
 
 
 def _rounded(per_day: float | None) -> Cell:

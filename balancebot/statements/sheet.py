@@ -173,7 +173,8 @@ class StatementSheets:
                 _day(order.expected_at, statement.zone),
                 order.ordered_by,
                 order.reference,
-                _money(cost_of(order, statement.prices)),
+                # what was cancelled must not be in the sum
+                "" if order.cancelled_at else _money(cost_of(order, statement.prices)),
                 order.note,
             ]
             for order in statement.orders
@@ -182,7 +183,7 @@ class StatementSheets:
             title=gettext("Orders"),
             rows=[header, *rows],
             widths=[8, 22, 14, 14, 13, 13, 14, 18, 18, 13, 30],
-            sums=[4, 5, 9],
+            sums=[5, 9],
             sum_label=gettext("Total"),
             money=[9],
         )

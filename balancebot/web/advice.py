@@ -26,11 +26,14 @@ def advised(request: PageRequest) -> Response:
     advice, fault = _requested_advice(request)
     orders = request.app.settings.orders
     shown, paging = cut(advice.shown, page_number(request.query("page")))
+    with request.app.database.read() as conn:
+        planned = request.app.figures.planned_of(conn, [row.key for row in shown], now=request.now)
     return show(
         request,
         "advice.html.j2",
         advice=advice,
         rows=shown,
+        planned=planned,
         paging=paging,
         asked=_filters(request),
         fault="" if fault is None else request.words.translate(fault),
@@ -92,5 +95,5 @@ def _requested_advice(request: PageRequest) -> tuple[Advice, Sentence | None]:
 
 def _expected_arrival(request: PageRequest, purchase: Purchase) -> str:
     """Return the day by which an order that is placed today should arrive."""
-    days = timedelta(days=-(-purchase.lead_time // timedelta(days=1)))
-    return f"{local_time(request.now + days, request.zone):%Y-%m-%d}"
+    lead_time = timedelta(days=-(-purchase.lead_time // timedelta(days=1)))
+    return request.words.arrives_on(request.now, lead_time).isoformat()

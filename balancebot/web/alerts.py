@@ -1,8 +1,10 @@
 """Alerts, open and past: causes, messages and their destinations; acknowledging and silencing."""
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
@@ -44,7 +46,7 @@ _SPANS = {
 _MORNING = time(9)
 
 
-_ACTS = (Act.ACKNOWLEDGE, Act.SILENCE, Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
+_ACTS = (Act.ACKNOWLEDGE, Act.ADD_ORDER, Act.SILENCE, Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 _MAX_ACTS = 500
 
 
@@ -69,36 +71,33 @@ def alert_page(request: PageRequest) -> Response:
 
 
 def acknowledge(request: PageRequest) -> Response:
-    """Stop the reminders of an alert."""
-    app, alert_id = request.app, request.part("id")
-    expects_by = _expected_top_up(request)
-    if isinstance(expects_by, str):
-        return _show_alert(request, fault=expects_by)
+    """Stop the reminders of an alert; record the order, if one was placed, before that: the message then counts it."""
+    app, alert_id, note = request.app, request.part("id"), request.sent("note")[:500]
     quantity = read_quantity(request.sent("quantity")) if request.sent("quantity") else None
-    if isinstance(quantity, Sentence):
+    expects_by = _expected_top_up(request, is_ordered=quantity is not None)
+    if isinstance(quantity, Sentence) or isinstance(expects_by, Sentence):
+        typed = {"quantity": quantity, "expects_by": expects_by}
         return _show_alert(
-            request, fault=request.words.translate(sentence("The quantity %(fault)s", fault=quantity))
+            request, faults={name: fault for name, fault in typed.items() if isinstance(fault, Sentence)}
         )
-    if quantity is not None and expects_by is None:
-        return _show_alert(request, fault=request.words.gettext("Say by when the top-up is expected."))
-    seen = app.operate_alerts.acknowledge(
-        alert_id, by=request.actor, note=request.sent("note")[:500], expects_by=expects_by
-    )
-    if seen is None:
+    with app.database.read() as conn:
+        number = parse_id(alert_id)
+        found = None if number is None else store.get(conn, number)
+    if found is None or not found.is_open:
         return _show_alert(request, fault=request.words.gettext("This alert is already closed."))
-    balance = seen.subject.balance
+    once = request.once
+    balance = found.alert.subject.balance
+    what = Done.ACKNOWLEDGED
     if quantity is not None and expects_by is not None and balance is not None:
-        made = app.operate_orders.add(
-            balance,
-            quantity=quantity,
-            expected_at=expects_by,
-            note=request.sent("note")[:500],
-            by=request.actor,
-        )
+        what = Done.ACKNOWLEDGED_AND_ORDERED
+        by = replace(request.actor, request=once and f"{once} order")
+        made = app.operate_orders.add(balance, quantity=quantity, expected_at=expects_by, note=note, by=by)
         if isinstance(made, Sentence):
-            return _show_alert(request, fault=request.words.translate(made))
-        return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED_AND_ORDERED)
-    return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
+            return _show_alert(request, faults={"quantity": made})
+    by = replace(request.actor, request=once)
+    if app.operate_alerts.acknowledge(alert_id, by=by, note=note, expects_by=expects_by) is None:
+        return _show_alert(request, fault=request.words.gettext("This alert is already closed."))
+    return done(f"/alerts/{number}", what)
 
 
 def resend(request: PageRequest) -> Response:
@@ -285,7 +284,10 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
     )
 
 
-def _show_alert(request: PageRequest, fault: str = "") -> Response:
+def _show_alert(
+    request: PageRequest, fault: str = "", *, faults: Mapping[str, Sentence] = MappingProxyType({})
+) -> Response:
+    """Show an alert; `fault` stands above it, `faults` at the fields of the form."""
     app, alert_id = request.app, parse_id(request.part("id"))
     with app.database.read() as conn:
         found = None if alert_id is None else store.get(conn, alert_id)
@@ -303,7 +305,7 @@ def _show_alert(request: PageRequest, fault: str = "") -> Response:
     return show(
         request,
         "alert.html.j2",
-        status=422 if fault else 200,
+        status=422 if fault or faults else 200,
         alert=alert,
         last=last,
         why=why,
@@ -316,6 +318,9 @@ def _show_alert(request: PageRequest, fault: str = "") -> Response:
         acts=acts,
         spans=list(_SPANS),
         fault=fault,
+        faults={name: request.words.translate(found) for name, found in faults.items()},
+        typed={name: request.sent(name) for name in ("note", "expects_by", "quantity")},
+        once=secrets.token_urlsafe(12),
     )
 
 
@@ -387,14 +392,12 @@ def _until(request: PageRequest) -> datetime | None:
     return None if span is None else request.now + span
 
 
-def _expected_top_up(request: PageRequest) -> datetime | str | None:
-    """Read the local time by which a top-up is expected. None: no time was entered; a string: what is wrong with it."""
+def _expected_top_up(request: PageRequest, *, is_ordered: bool) -> datetime | Sentence | None:
+    """Read the local time by which a top-up is expected. None: no time was entered; a sentence: what is wrong with it."""
     text = request.sent("expects_by")
     if not text:
-        return None
+        return sentence("Say by when the top-up is expected.") if is_ordered else None
     at = read_instant(text, request.zone, now=request.now)
-    if isinstance(at, Sentence):
-        return request.words.translate(sentence("The time %(fault)s", fault=at))
-    if at <= request.now:
-        return request.words.gettext("The top-up is expected in the past: choose a later time.")
+    if isinstance(at, datetime) and at <= request.now:
+        return sentence("The top-up is expected in the past: choose a later time.")
     return at

@@ -1,5 +1,6 @@
 """Orders: purchases, how much of each has arrived, and the top-ups that belong to them."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,6 @@ from balancebot.web.paging import cut, page_number
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 
-_MAX_ONCE = 40
 _CSV_HEADER = (
     *("id", "wallet", "category", "state", "ordered", "arrived", "expected_at", "cost", "currency"),
     *("ordered_at", "ordered_by", "reference", "note", "cancelled_at", "cancelled_by"),
@@ -82,9 +82,7 @@ def add(request: PageRequest) -> Response:
         price=price,
         reference=request.sent("reference"),
         note=request.sent("note"),
-        by=replace(request.actor, request=once)
-        if (once := request.sent("once")[:_MAX_ONCE])
-        else request.actor,
+        by=replace(request.actor, request=request.once),
     )
     if isinstance(made, Sentence):
         return _listed(request, made)
@@ -159,6 +157,7 @@ def _listed(
         categories=list(Category),
         known=sorted({*known[:200], *(WalletName(account_of(name)) for name in known[:200])}),
         typed={name: request.sent(name) or request.query(name) for name in _TYPED},
+        once=secrets.token_urlsafe(12),
     )
 
 

@@ -43,6 +43,7 @@ COOKIE = "balancebot"
 CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
 _TOKEN_FIELD = re.compile(rb'name="csrf_token"\r\n\r\n([0-9a-f]{1,128})\r\n')
 _MAX_TOKEN_OFFSET = 2048
+_MAX_ONCE = 40
 """The token of a form with files must be within its first bytes (this many): it is the first field."""
 
 
@@ -104,6 +105,11 @@ class PageRequest:
     def sent(self, name: str) -> str:
         """Return a field of the form, '' if it is absent."""
         return self.sent_exactly(name).strip()
+
+    @property
+    def once(self) -> str:
+        """Return the id that a form got when it was shown: what is sent twice is done once. '' if it has none."""
+        return self.sent("once")[:_MAX_ONCE]
 
     def sent_all(self, name: str) -> list[str]:
         """Return all values of a field that may be sent several times, such as a tick box."""

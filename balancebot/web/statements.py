@@ -1,10 +1,12 @@
 """Statements: opening balance, top-ups, transfers, usage and closing balance of a month; page, CSV and workbook."""
 
-from datetime import date, timedelta
+from collections import defaultdict
+from datetime import date, datetime, time, timedelta
 
 from starlette.responses import Response
 
-from balancebot.domain.statement import Statement, StatementBy, read_month
+from balancebot.domain.balance import Category
+from balancebot.domain.statement import Statement, StatementBy, StatementRow, read_month
 from balancebot.statements.sheet import StatementSheets
 from balancebot.web.downloads import XLSX, csv_response, file_response
 from balancebot.web.rendering import show
@@ -12,6 +14,7 @@ from balancebot.web.request import PageRequest
 
 _MAX_ROWS = 500
 """How many rows the page shows; the files have all."""
+_NOON = time(12)
 
 
 def month(request: PageRequest) -> Response:
@@ -20,12 +23,17 @@ def month(request: PageRequest) -> Response:
     first = made.month.day
     this_month = request.now.astimezone(request.zone).date().replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
+    courses = _courses(made) if made.by is StatementBy.DAY else []
+    rows = made.rows[:_MAX_ROWS] if made.by is not StatementBy.DAY else ()
+    num_shown = len(rows) + sum(len(days) for _, days in courses)
     return show(
         request,
         "statement.html.j2",
         made=made,
-        rows=made.rows[:_MAX_ROWS],
-        num_left_out=max(0, len(made.rows) - _MAX_ROWS),
+        rows=rows,
+        courses=courses,
+        noon=lambda day: datetime.combine(day, _NOON, request.zone),
+        num_left_out=len(made.rows) - num_shown,
         account=request.query("account"),
         accounts=request.app.make_statements.accounts(),
         before=f"{first - timedelta(days=1):%Y-%m}",
@@ -34,6 +42,22 @@ def month(request: PageRequest) -> Response:
         hours_missing=sum(row.hours_missing for row in made.rows),
         until=min(made.month.ends_at, made.as_of),
     )
+
+
+def _courses(made: Statement) -> list[tuple[StatementRow, list[StatementRow]]]:
+    """Return the days of each account and category, below its total, until the page is full; at least one."""
+    days_of: dict[tuple[str, Category], list[StatementRow]] = defaultdict(list)
+    for row in made.rows:
+        days_of[row.account, row.category].append(row)
+    found: list[tuple[StatementRow, list[StatementRow]]] = []
+    room = _MAX_ROWS
+    for total in made.totals:
+        days = days_of[total.account, total.category]
+        room -= len(days)
+        if found and room < 0:
+            break
+        found.append((total, days))
+    return found
 
 
 def download_csv(request: PageRequest) -> Response:

@@ -1,10 +1,10 @@
 """The figures next to a limit that is edited: balance, usage, and what a count means in days."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from balancebot.domain.balance import BalanceKey, WalletName
-from balancebot.domain.runway import NO_END_DAYS
+from balancebot.domain.runway import NO_END_DAYS, PlannedUse
 from balancebot.domain.threshold import LimitColumn, Scope
 from balancebot.domain.threshold_cell import read_column
 from balancebot.domain.verdict import Severity
@@ -28,6 +28,8 @@ class ScopeFigures:
     """How many balances have a number."""
     rates: tuple[float, float] | None
     """The lowest and the highest usage in messages per day; None if there is no usage."""
+    planned: Sequence[PlannedUse] = ()
+    """The announced and expected sends of `first`, if that was asked for."""
 
     def meaning(self, column: str, text: str, words: Wording) -> str:
         """Return what a limit means: a count in days, days in messages; '' if that isn't known."""
@@ -82,6 +84,16 @@ class CurrentFigures:
             num_known=len(views),
             rates=(min(rates), max(rates)) if rates else None,
         )
+
+
+def with_planned(figures: ScopeFigures, request: PageRequest) -> ScopeFigures:
+    """Return figures with the sends of the balance that runs out first."""
+    if figures.first is None:
+        return figures
+    key = figures.first.key
+    with request.app.database.read() as conn:
+        planned = request.app.figures.planned_of(conn, [key], now=request.now)
+    return replace(figures, planned=planned.get(key, ()))
 
 
 def usual_rate(view: BalanceView) -> float:

@@ -23,7 +23,7 @@ from balancebot.thresholds.edit import COLUMNS, Edited, balances_of
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import show
 from balancebot.web.request import MAX_EFFECTS, Done, PageRequest, done
-from balancebot.web.threshold_figures import CurrentFigures, ScopeFigures
+from balancebot.web.threshold_figures import CurrentFigures, ScopeFigures, with_planned
 
 _MAX_SAMPLED = 60
 """How many balances of a pattern are examined to find what it inherits."""
@@ -303,7 +303,7 @@ def _editor(
     others = ThresholdBook(row for row in rows if row.scope != scope)
     words = request.words
     bare = Scope("*") if scope is None else scope
-    figures = None if scope is None else CurrentFigures(request).of(scope)
+    figures = None if scope is None else with_planned(CurrentFigures(request).of(scope), request)
     return show(
         request,
         "threshold_editor.html.j2" if request.wants_part else "threshold_page.html.j2",

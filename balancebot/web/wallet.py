@@ -133,7 +133,9 @@ def wallet(request: PageRequest) -> Response:
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=entries,
         why=render(explanation, words, Face.PAGE),
-        advice=words.with_ordered(words.order(advice, view.key.category, now=request.now), advice),
+        advice=words.with_ordered(
+            words.order(advice, view.key.category, now=request.now), advice, now=request.now
+        ),
         plans=[plan for balance in explanation.balances for plan in balance.planned],
         wrong_readings=wrong[-_NUM_WRONG:][::-1],
     )

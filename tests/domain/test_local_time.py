@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancebot.domain.holidays import HolidayCalendar
-from balancebot.domain.local_time import add_span, local_time, read_day_end, read_instant, working_day_before
+from balancebot.domain.local_time import (
+    add_span,
+    local_time,
+    read_day_end,
+    read_instant,
+    working_day_before,
+    working_day_from,
+)
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
@@ -113,6 +120,20 @@ def test_what_is_no_day_is_refused() -> None:
 def test_one_acts_in_time_on_the_working_day_before(at: str, day: str) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     assert day == working_day_before(datetime.fromisoformat(at).replace(tzinfo=zone), zone).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        ("2026-11-27T23:00", "2026-11-27"),
+        ("2026-11-28T00:30", "2026-11-30"),
+        ("2026-11-29T09:00", "2026-11-30"),
+    ],
+)
+def test_what_is_ordered_arrives_on_a_working_day(at: str, day: str) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    local = datetime.fromisoformat(at).replace(tzinfo=zone).astimezone(UTC)
+    assert day == working_day_from(local, zone).isoformat()
 
 
 @pytest.mark.parametrize(

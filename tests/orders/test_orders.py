@@ -29,13 +29,13 @@ def world(database) -> World:
     return world
 
 
-def ordered(world: World, quantity: int, days: int = 2) -> Order:
+def ordered(world: World, quantity: int, days: int = 2, by: Actor = LIN) -> Order:
     made = world.app.operate_orders.add(
         BalanceKey(POOL, Category.INDUSTRY),
         quantity=quantity,
         expected_at=world.clock.at + timedelta(days=days),
         reference="PO 4711",
-        by=LIN,
+        by=by,
     )
     assert isinstance(made, Order)
     return made
@@ -103,6 +103,19 @@ def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: Wor
     assert "Order overdue: 60,000 messages of acme industry should have arrived by" in said
     assert "finance recorded it on" in said
     assert "https://b.example/orders/1" in said
+
+
+@pytest.mark.parametrize(("name", "mentioned"), [("ops (U024BE7LH)", ("U024BE7LH",)), ("ops (Berlin)", ())])
+def test_whoever_ordered_in_slack_is_mentioned_when_it_is_overdue(
+    world: World, name: str, mentioned: tuple[str, ...]
+) -> None:
+    ordered(world, 60_000, by=Actor(name=name, via=Via.SLACK))
+    world.clock.at += timedelta(days=3)
+    world.app.operate_orders.tick()
+    world.deliver()
+    (sent,) = (message.message for message in world.slack.messages)
+    assert isinstance(sent, NoticeMessage)
+    assert mentioned == sent.mentions
 
 
 def test_an_overdue_order_is_dated_as_where_the_bot_is(world: World) -> None:

@@ -129,9 +129,16 @@ def test_a_top_up_that_was_ordered_is_recorded_with_its_quantity(desk: Desk, ale
     with desk.user(Role.FINANCE) as browser:
         fields = {"csrf_token": csrf_token(browser), "quantity": "60k", "note": "PO 4711"}
         address = f"/alerts/{alert.id}/acknowledge"
-        assert 422 == browser.post(address, data=fields).status_code
-        answer = browser.post(address, data=fields | {"expects_by": "2026-12-01T12:00"})
-        assert "done=acknowledged_and_ordered" in answer.headers["location"]
+        refused = browser.post(address, data=fields)
+        assert 422 == refused.status_code
+        assert 'id="h-expects_by"><span class="fault">Say by when the top-up is expected.' in refused.text
+        assert 'value="60k"' in refused.text
+        assert () == desk.app.operate_orders.listed()
+        fields |= {"expects_by": "2026-12-01T12:00", "once": "shown once"}
+        for _ in range(2):  # a double click
+            answer = browser.post(address, data=fields)
+            assert "done=acknowledged_and_ordered" in answer.headers["location"]
+        assert "recorded an order" in browser.get(f"/alerts/{alert.id}").text
     (order,) = desk.app.operate_orders.listed()
     assert (60_000, "PO 4711") == (order.quantity, order.note)
 

@@ -1,11 +1,14 @@
 """Orders and statements as pages: record, cancel, match; a month by wallet, owner and day, and its files."""
 
 import re
+from datetime import timedelta
 from io import BytesIO
 
 import openpyxl
 import pytest
 
+from balancebot.domain.audit import Actor, Via
+from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.user import Role
 from tests.web.conftest import Desk, csrf_token
 from tests.web.showcase import CHECKOUT
@@ -76,6 +79,38 @@ def test_a_month_is_shown_and_has_files(desk: Desk, by: str) -> None:
         book = browser.get(f"/statements.xlsx?month=2026-11&by={by}")
         assert "Statement 2026-11" == openpyxl.load_workbook(BytesIO(book.content)).sheetnames[0]
         assert "opening,bought" in browser.get(f"/statements.csv?month=2026-11&by={by}").text
+
+
+def test_by_day_each_account_and_category_is_folded_with_its_days(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        page = browser.get("/statements?month=2026-11&by=day").text
+    assert 4 == page.count('<details class="course">')
+    industry = page.split("<strong>acme</strong> industry", 2)[2].split("</details>")[0]
+    assert 24 == industry.count('<tr role="row"><td')
+    assert "Sun 1 Nov" in industry
+
+
+def test_an_order_is_expected_on_a_working_day_after_the_lead_time(desk: Desk) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        page = browser.get("/orders/advice?until=2027-01-31&q=*:market").text
+    # five days after Tuesday the 24th is a Sunday
+    assert ["2026-11-30"] == re.findall(r'name="expected" value="([^"]*)"', page)
+
+
+def test_what_to_order_and_the_editor_say_what_will_be_sent(desk: Desk) -> None:
+    begins = desk.world.clock.now() + timedelta(days=2)
+    for days in (0, 7):
+        desk.app.planned_sends.announce(
+            BalanceKey(CHECKOUT, Category.INDUSTRY),
+            messages=20_000,
+            starts_at=begins + timedelta(days=days),
+            over=timedelta(hours=2),
+            by=Actor(name="lin", via=Via.CLI),
+        )
+    said = "Planned: 20,000 messages from Thu 26 Nov, 17:07; 1 more until Thu 3 Dec: 20,000 messages"
+    with desk.user(Role.FINANCE) as browser:
+        assert said in browser.get("/orders/advice").text
+        assert said in browser.get(f"/thresholds/edit?wallet={CHECKOUT}&category=industry").text
 
 
 def test_without_a_month_it_is_the_last_that_ended(desk: Desk) -> None:

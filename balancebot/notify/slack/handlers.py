@@ -112,31 +112,38 @@ class SlackHandlers:
                 self._click(request)
             case Submission():
                 if request.expected is not None:
-                    expected = datetime.fromtimestamp(request.expected, UTC)
-                    self._acknowledge(
-                        request, request.alert_id, note=request.note[:MAX_NOTE], expects_by=expected
-                    )
-                    self._record_order(request, expected)
+                    self._expect_top_up(request, datetime.fromtimestamp(request.expected, UTC))
             case Command():
                 self._command(request)
             case _:
                 assert_never(request)
 
-    def _record_order(self, request: Submission, expected_at: datetime) -> None:
-        """Record an order if the form has a quantity."""
+    def _expect_top_up(self, request: Submission, expected_at: datetime) -> None:
+        """Record the order, if the form has a quantity, then acknowledge the alert: its message counts the order."""
+        note = request.note[:MAX_NOTE]
+        recorded = self._record_order(request, expected_at, note)
+        self._acknowledge(request, request.alert_id, note=note, expects_by=expected_at, more=recorded)
+
+    def _record_order(self, request: Submission, expected_at: datetime, note: str) -> str:
+        """Record an order if the form has a quantity; return what to say about it."""
         quantity = read_quantity(request.quantity) if request.quantity else None
         found = self._with_retry(lambda: self._find(request.alert_id))
         balance = None if found is None else found.alert.subject.balance
         if not isinstance(quantity, int) or balance is None:
-            return
+            return ""
         by = _actor(request.person, f"{request.id} order")
         made = self._with_retry(
             lambda: self.operate_orders.add(
-                balance, quantity=quantity, expected_at=expected_at, note=request.note[:MAX_NOTE], by=by
+                balance, quantity=quantity, expected_at=expected_at, note=note, by=by
             )
         )
         if isinstance(made, Sentence):
-            self._reply_privately(request.reply_to, escaped(self._words.translate(made)))
+            return self._words.gettext("No order is recorded: %(fault)s.", fault=self._words.translate(made))
+        return self._words.gettext(
+            "Order %(id)s is recorded: %(count)s messages.",
+            id=made.id,
+            count=self._words.number(made.quantity),
+        )
 
     def _click(self, request: Click) -> None:
         match request.action:
@@ -209,13 +216,16 @@ class SlackHandlers:
         *,
         note: str = "",
         expects_by: datetime | None = None,
+        more: str = "",
     ) -> None:
+        """Acknowledge an alert, and answer the person; `more` is said besides."""
         by = _actor(request.person, request.id)
         seen = self._with_retry(
             lambda: self.operate_alerts.acknowledge(alert_id, by=by, note=note, expects_by=expects_by)
         )
         if seen is None:
-            self._reply_privately(request.reply_to, self._words.gettext("This alert is already closed."))
+            closed = self._words.gettext("This alert is already closed.")
+            self._reply_privately(request.reply_to, " ".join(filter(None, (closed, escaped(more)))))
             return
         self.on_done()
         subject = escaped(pattern_of(seen).text)
@@ -229,7 +239,7 @@ class SlackHandlers:
                 subject=subject,
                 at=self._words.ahead(expects_by, now=self.clock.now()),
             )
-        self._reply_privately(request.reply_to, text)
+        self._reply_privately(request.reply_to, " ".join(filter(None, (text, escaped(more)))))
 
     def _silence_alerts(self, request: Click) -> None:
         found = self._with_retry(lambda: self._open_alerts(request))
@@ -277,7 +287,18 @@ class SlackHandlers:
         self._reply_privately(request.reply_to, text)
 
     def _open_form(self, request: Click) -> None:
-        form = top_up_form(request.alert_id, request.reply_to, words=self._words, now=self.clock.now())
+        found = self._with_retry(lambda: self._find(request.alert_id))
+        balance = None if found is None else found.alert.subject.balance
+        if balance is None:
+            self._reply_privately(request.reply_to, self._words.gettext("This alert is already closed."))
+            return
+        form = top_up_form(
+            request.alert_id,
+            request.reply_to,
+            lead_time=self._with_retry(lambda: self.queries.lead_time(*balance)),
+            words=self._words,
+            now=self.clock.now(),
+        )
         error = self.workspace.open_form(request.trigger, form)
         if error is not None:
             self._reply_privately(

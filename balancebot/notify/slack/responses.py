@@ -30,14 +30,15 @@ from balancebot.store.database import Database
 from balancebot.store.thresholds import ThresholdCache
 
 MAX_NOTE = 500
-_USUAL_WAIT = timedelta(days=3)
-"""The default of how long a purchase takes."""
 _LONGEST_WAIT = timedelta(days=90)
 
 
-def top_up_form(alert_id: str, reply_to: ReplyTo, *, words: Wording, now: datetime) -> dict[str, Any]:
-    """Build the form for one alert. Slack shows its time in the person's own time zone."""
-    usual = (now + _USUAL_WAIT).replace(minute=0, second=0, microsecond=0)
+def top_up_form(
+    alert_id: str, reply_to: ReplyTo, *, lead_time: timedelta, words: Wording, now: datetime
+) -> dict[str, Any]:
+    """Build the form for one alert, which proposes a working day. Slack shows its time in the person's own time zone."""
+    hour = words.local(now).time().replace(minute=0, second=0, microsecond=0)
+    usual = datetime.combine(words.arrives_on(now, lead_time), hour, words.zone)
     return {
         "type": "modal",
         "callback_id": TOP_UP_FORM,
@@ -222,6 +223,12 @@ class SlackQueries:
         """Tell whether a pattern matches a configured wallet, or a balance of one."""
         kinds = (None, *Category)
         return any(pattern.matches(wallet, kind) for wallet in self.settings().wallets for kind in kinds)
+
+    def lead_time(self, wallet: WalletName, category: Category) -> timedelta:
+        """Return how long a purchase for a balance takes, at most as long as the form allows."""
+        with self.database.read() as conn:
+            limits = self.thresholds.book(conn).effective(wallet, category)
+        return min(timedelta(days=limits.lead_time_days), _LONGEST_WAIT / 2)
 
     def why(self, text: str) -> str:
         """Explain the state of a balance or a wallet."""

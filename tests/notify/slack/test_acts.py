@@ -10,7 +10,7 @@ from balancebot.store import audit, silences
 from tests.notify.slack.conftest import Desk
 from tests.notify.slack.envelopes import again, click, command, submission
 from tests.standins.slack_api import Fault
-from tests.world import NOON
+from tests.world import NOON, industry
 
 
 def entries(desk: Desk) -> list[tuple[str, Via, Act]]:
@@ -100,10 +100,36 @@ def test_the_form_records_an_order_once_where_it_says_how_much(desk: Desk) -> No
         ]
         sent = submission(form, note="PO 4711", expected=int(expected.timestamp()), quantity="6万")
         desk.slack.socket.deliver(sent)
-        desk.slack.socket.wait_for_whispers(1)
+        (said,) = desk.slack.socket.wait_for_whispers(1)
         desk.slack.socket.deliver(again(sent))
     (order,) = desk.world.app.operate_orders.listed()
     assert (60_000, expected, "PO 4711") == (order.quantity, order.expected_at, order.note)
+    assert said.endswith(
+        "If the alert is still open then, it is sent again. Order 1 is recorded: 60,000 messages."
+    )
+
+
+def test_an_order_is_recorded_though_the_alert_has_closed_meanwhile(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        (form,) = desk.slack.socket.forms
+        desk.world.shows(industry(90_000))
+        desk.world.poll()
+        expected = int((NOON + timedelta(hours=30)).timestamp())
+        desk.slack.socket.deliver(submission(form, note="", expected=expected, quantity="60k"))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+    assert "This alert is already closed. Order 1 is recorded: 60,000 messages." == said
+    assert 1 == len(desk.world.app.operate_orders.listed())
+
+
+@pytest.mark.parametrize(("lead_time", "day"), [(3, 26), (5, 30)])
+def test_the_form_proposes_a_working_day_after_the_lead_time(desk: Desk, lead_time: int, day: int) -> None:
+    desk.world.limit("acme/*", "industry", lead_time_days=lead_time)
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        (form,) = desk.slack.socket.forms
+    picker = form["blocks"][0]["element"]
+    assert datetime(2026, 11, day, 12, tzinfo=UTC) == datetime.fromtimestamp(picker["initial_date_time"], UTC)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The form is one that Slack opens: checked by the SDK's own models, in both languages."""
 
+from datetime import timedelta
+
 import pytest
 from slack_sdk.models.views import View
 
@@ -15,7 +17,9 @@ def test_the_form_is_valid(language: str) -> None:
     reply_to = ReplyTo(
         person="U000ONCALL", channel="C00000000", url="https://hooks.slack.com/actions/" + "x" * 200
     )
-    form = top_up_form("17", reply_to, words=Wording(language=language), now=NOON)
+    form = top_up_form(
+        "17", reply_to, lead_time=timedelta(days=3), words=Wording(language=language), now=NOON
+    )
 
     View(**form).validate_json()
     assert all(len(form[part]["text"]) <= 24 for part in ("title", "submit", "close"))
