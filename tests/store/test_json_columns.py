@@ -117,9 +117,8 @@ def test_the_text_is_json_that_any_reader_takes() -> None:
     )
 
     assert "alert" == document["type"]
-    assert {"p10": 30.0, "p50": None, "p90": None, "judged": 40.5} == document["message"]["measurement"][
-        "runway"
-    ]
+    expected = {"p10": 30.0, "p50": None, "p90": None, "judged": 40.5, "sends": 0, "history_hours": None}
+    assert expected == document["message"]["measurement"]["runway"]
 
 
 @pytest.mark.parametrize(
