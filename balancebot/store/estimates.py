@@ -282,7 +282,8 @@ def save_models(conn: Connection, rows: Sequence[ModelRow]) -> None:
                     "use_window": row.window,
                     "model": row.model,
                 }
-                for row in rows
+                # in one order, so that two processes never wait for each other's rows
+                for row in sorted(rows, key=lambda row: (row.wallet_id, row.category))
             ],
         )
 

@@ -1,6 +1,8 @@
 """What is believed of balances, their burn models, and single facts about the installation."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +14,7 @@ from balancebot.store import estimates, installation, wallets
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow, ModelRow
 from balancebot.store.installation import InstallationFact
+from tests.patience import PATIENCE
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 BELIEVED = EstimateRow(
@@ -61,6 +64,24 @@ def test_models_are_replaced_and_forgotten_by_wallet(conn: Connection) -> None:
     assert [newer, second] == sorted(estimates.all_models(conn))
     estimates.forget_models(conn, [2])
     assert [newer] == estimates.models_of_wallets(conn, [1, 2])
+
+
+def test_two_processes_save_models_of_the_same_balances_in_any_order(database: Database) -> None:
+    with database.write() as conn:
+        wallets.sync(conn, [WalletName(f"acme/{number}") for number in range(300)], now=NOON)
+    rows = [ModelRow(number, Category.MARKET, 10, b"window", b"model") for number in range(1, 301)]
+    together = threading.Barrier(2)
+
+    def save(rows: Sequence[ModelRow]) -> None:
+        with database.write() as conn:
+            # on SQLite only one can write at a time
+            if not database.is_sqlite:
+                together.wait(PATIENCE)
+            estimates.save_models(conn, rows)
+
+    with ThreadPoolExecutor(2) as executor:
+        for done in [executor.submit(save, rows), executor.submit(save, rows[::-1])]:
+            done.result()
 
 
 def test_a_fact_stands_until_the_next_of_its_name_or_until_it_is_forgotten(conn: Connection) -> None:
