@@ -36,7 +36,7 @@ def collected() -> Catalog:
         # Babel warns of every f-string among the arguments; ruff's INT rules check the first argument, the only one
         # that matters.
         with redirect_stderr(io.StringIO()):
-            extracted = sorted(_extracted(folder, methods), key=lambda one: one[:2])
+            extracted = sorted(_extracted(folder, methods), key=lambda extract: extract[:2])
         for name, _, message, comments, context in extracted:
             found.add(message, None, [(f"{folder}/{name}", 1)], auto_comments=comments, context=context)
     return found
@@ -78,12 +78,17 @@ def is_current(po: Path, catalogue: Catalog) -> bool:
 
 def _translations(catalogue: Catalog) -> dict[object, object]:
     return {
-        (message.id if isinstance(message.id, str) else tuple(message.id), message.context): (
+        (message.id if isinstance(message.id, str) else tuple(message.id), _text(message.context)): (
             message.string if isinstance(message.string, str) else tuple(message.string or ())
         )
         for message in catalogue
         if message.id
     }
+
+
+def _text(context: str | bytes | None) -> str | None:
+    # Babel 2.18.0 reads bytes from .mo files
+    return context.decode() if isinstance(context, bytes) else context
 
 
 def faults(catalogue: Catalog) -> Iterator[str]:
