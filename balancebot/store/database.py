@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -24,6 +24,14 @@ from balancebot.store.set_aside import NONE_SET_ASIDE, OPTION, SetAside
 WAIT = timedelta(seconds=5)
 """How long to wait for the writer's lock, or for a connection, before it is an error."""
 _FROZEN = timedelta(seconds=10)
+_END_FROZEN = text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user
+    AND application_name = current_setting('application_name')
+    AND state = 'active' AND wait_event = 'ClientRead'
+    AND state_change < statement_timestamp() - make_interval(secs => :seconds)
+""")
+"""Within a batch (psycopg's pipeline) a session stays active while the server waits for the next statement."""
 _SEARCH_AGAIN = timedelta(minutes=1)
 _SEARCHES_SKIPPED = 5
 """While wallets are set aside, every this many times `search_again` they are searched again for repaired rows."""
@@ -69,6 +77,7 @@ class Database:
         errors are answered by the last search for damaged rows.
         """
         self._wait = wait
+        self._frozen = frozen
         self._search_again = search_again.total_seconds()
         self.url = _known(url)
         self.place = place_of(self.url)
@@ -169,6 +178,15 @@ class Database:
             cursor = connection.connection.cursor()
             cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
             cursor.close()
+
+    def end_frozen_sessions(self, connection: Connection) -> None:
+        """End the sessions of processes that are frozen in the middle of a batch of statements.
+
+        PostgreSQL's timeout for idle transactions doesn't count then, and the rows that they have locked would not be
+        claimed by anybody. Does nothing on SQLite.
+        """
+        if not self.is_sqlite:
+            connection.execute(_END_FROZEN, {"seconds": self._frozen.total_seconds()})
 
     def dispose(self) -> None:
         """Close all connections that aren't in use. Idempotent."""
@@ -346,6 +364,7 @@ def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
         "keepalives_interval": 3,
         "keepalives_count": 3,
         "tcp_user_timeout": 14_000,
+        "application_name": "balancebot",
         # psycopg returns bytes instead of text from a database of the encoding SQL_ASCII, before it can be refused
         "client_encoding": "utf8",
     }

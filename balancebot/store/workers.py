@@ -103,9 +103,10 @@ class WorkerHeartbeat:
     kind: str
 
     def show(self) -> None:
-        """Write a heartbeat; register the worker first if it is new or was removed."""
+        """Write a heartbeat; register the worker first if it is new or was removed. End the sessions of frozen ones."""
         now = self.clock.now()
         with self.database.write() as conn:
+            self.database.end_frozen_sessions(conn)
             if not renew(conn, self.worker_id, now=now):
                 register(conn, self.worker_id, kind=self.kind, now=now)
 

@@ -1,12 +1,19 @@
 """A claim holds for as long as its worker gives signs of life."""
 
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
-from balancebot.store import workers
+from balancebot.clock import SystemClock
+from balancebot.domain.balance import WalletName
+from balancebot.store import wallets, workers
 from balancebot.store.database import Database
+from balancebot.store.wallets import WalletRow
 from tests.outbox_bench import let_heartbeats_age
+from tests.patience import PATIENCE
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -41,6 +48,28 @@ def test_a_sign_of_life_renews_the_claims_and_leaving_ends_them(database: Databa
         workers.leave(conn, "a")
         assert not workers.is_alive(conn, "a", now=later)
         assert not workers.renew(conn, "a", now=later)
+
+
+def test_a_process_that_is_frozen_within_a_batch_of_statements_keeps_no_rows(postgresql_url: str) -> None:
+    database = Database(postgresql_url, frozen=timedelta(milliseconds=100))
+    with database.write() as conn:
+        wallets.sync(conn, [WalletName("acme")], now=NOON)
+    frozen = psycopg.connect(postgresql_url.replace("+psycopg", ""), application_name="balancebot")
+    with suppress(psycopg.OperationalError), frozen.pipeline():
+        frozen.execute("UPDATE wallets SET claimed_by = 'frozen'")
+        frozen.pgconn.send_flush_request()
+        frozen.pgconn.flush()
+        worker = workers.WorkerHeartbeat(database=database, clock=SystemClock(), worker_id="a", kind="run")
+        until = time.monotonic() + PATIENCE
+        claimed: list[WalletRow] = []
+        while not claimed and time.monotonic() < until:
+            time.sleep(0.1)
+            worker.show()
+            with database.write() as conn:
+                claimed = wallets.claim_due(conn, "a", now=SystemClock().now())
+    frozen.close()
+    database.dispose()
+    assert ["acme"] == [wallet.name for wallet in claimed]
 
 
 @pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=12), timedelta(hours=-3)])
