@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 
 from balancebot import __version__
+from balancebot.catalogue import upfirst
 from balancebot.cli.answer_commands import CommandServer
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.daemon import Daemon
@@ -28,6 +29,7 @@ from balancebot.cli.process import (
 )
 from balancebot.clock import SystemClock
 from balancebot.config import Settings, load
+from balancebot.config.settings import SENT_NOWHERE
 from balancebot.config.values import shown
 from balancebot.logs import set_up_logging
 from balancebot.people.first_admin import make_link_token
@@ -115,11 +117,7 @@ def _greeting(settings: Settings, pages: str | None) -> Iterator[str]:
         for channel, addresses in settings.routing.defaults.items()
         if addresses
     ]
-    yield (
-        f"Alerts go to {' · '.join(places)}"
-        if places
-        else ("Alerts are sent nowhere: [slack], [email] or [[channels]] is missing in the configuration")
-    )
+    yield (f"Alerts go to {' · '.join(places)}" if places else upfirst(SENT_NOWHERE))
     yield f"Pages: {pages}" if pages else "No pages: [web] is missing in the configuration"
 
 

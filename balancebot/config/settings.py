@@ -62,6 +62,11 @@ DEFAULT_PATH = "balancebot.toml"
 CHANNELS: tuple[ChannelRegistration, ...] = (SLACK, EMAIL, *CHANNEL_KINDS)
 """The channels that can be configured."""
 
+SENT_NOWHERE = (
+    "alerts that no route matches are sent nowhere: no [slack], no [email].to, no channel with default = true"
+)
+"""`check` and `run` say this if there are no default destinations."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(ConfigSection):
@@ -355,7 +360,7 @@ def _unreachable(settings: Settings, channels: Sequence[ChannelRegistration]) ->
 
 def _without_destination(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(settings.routing.defaults.values()):
-        yield "", "without [slack] and [email].to, alerts that no route matches are sent nowhere"
+        yield "", SENT_NOWHERE
 
 
 def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:

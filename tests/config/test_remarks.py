@@ -4,6 +4,13 @@ from pathlib import Path
 
 from balancebot.config import Settings, load, remarks
 
+ACCOUNT = """
+[[accounts]]
+name = "acme"
+dev_key = "k"
+dev_secret = "s"
+"""
+
 
 def told(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str]:
     path = tmp_path / "b.toml"
@@ -14,11 +21,9 @@ def told(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str
 
 
 def test_destinations_on_a_channel_that_is_not_configured_tell_nobody(tmp_path: Path) -> None:
-    text = """
-    [[accounts]]
-    name = "acme"
-    dev_key = "k"
-    dev_secret = "s"
+    text = (
+        ACCOUNT
+        + """
     [[routes]]
     match = "*"
     slack = ["#ops"]
@@ -28,10 +33,11 @@ def test_destinations_on_a_channel_that_is_not_configured_tell_nobody(tmp_path: 
     cron = "0 9 * * *"
     to = ["a@example.com"]
     """
+    )
     assert [
         "routes[0].slack: sends nothing: there is no [slack]",
         "digests[0].to: sends nothing: there is no [email]",
-        "without [slack] and [email].to, alerts that no route matches are sent nowhere",
+        "alerts that no route matches are sent nowhere: no [slack], no [email].to, no channel with default = true",
     ] == told(tmp_path, text)
 
 
@@ -109,17 +115,16 @@ def test_secrets_that_go_unencrypted_are_told_where_somebody_is_in_between(tmp_p
 
 
 def test_links_to_every_address_lead_nowhere(tmp_path: Path) -> None:
-    text = """
-    [[accounts]]
-    name = "acme"
-    dev_key = "k"
-    dev_secret = "s"
+    text = (
+        ACCOUNT
+        + """
     [slack]
     webhook_url = "https://hooks.example.com/x"
     channel = "#ops"
     [web]
     listen = "0.0.0.0:8080"
     """
+    )
     missing = "web.public_url: is missing: links in messages lead to http://0.0.0.0:8080, which no other machine can open"
     assert [missing] == told(tmp_path, text)
     assert [] == told(tmp_path, f'{text}\npublic_url = "https://balances.example.com"\n')
