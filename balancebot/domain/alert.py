@@ -134,7 +134,7 @@ class Alert:
     eased_since: datetime | None = None
     """Flapping: since when it has been past the limits of its peak continuously."""
     covered_until: datetime | None = None
-    """LOW_BALANCE: until then a usage spike covers its limit in days, and nothing is sent below depleted."""
+    """LOW_BALANCE: a usage spike covers its limit in days, and nothing is sent below depleted, until a reading after it."""
     relapses: int = 0
     """Flapping: how often it fell below its limits again after it had passed them. These weren't notified."""
     expects_by: datetime | None = None

@@ -3,6 +3,7 @@
 Corrections of wrong readings are audit entries as well, because they change what was booked.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +57,15 @@ class Actor:
     via: Via
     request: str = ""
     """The id of a request that may arrive more than once, so that it is applied once. '' = it can't be repeated."""
+
+
+def slack_id_of(name: str) -> tuple[str, ...]:
+    """Return the id in the name of an actor in Slack, `ops (U024BE7LH)`, to mention that person; () for anybody else."""
+    found = _SLACK_ID.search(name)
+    return () if found is None else (found[1],)
+
+
+_SLACK_ID = re.compile(r"\(([UW][A-Z0-9]{5,})\)$")
 
 
 Picture: TypeAlias = Mapping[str, str | int | float | bool | None]

@@ -1,6 +1,5 @@
 """Messages: frozen values with all that is sent, how several are merged, and how one is addressed to a destination."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -8,6 +7,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from balancebot.domain.alert import ENDINGS, Alert, ExpectedTopUp, Reason
+from balancebot.domain.audit import slack_id_of
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.order import Order
 from balancebot.domain.routing import Destination
@@ -353,15 +353,6 @@ class OutgoingMessage:
         ):
             return ()
         return self.message.mentions
-
-
-def slack_id_of(name: str) -> tuple[str, ...]:
-    """Return the id in the name of somebody who acted in Slack, `ops (U024BE7LH)`; nothing for anybody else."""
-    found = _SLACK_ID.search(name)
-    return () if found is None else (found[1],)
-
-
-_SLACK_ID = re.compile(r"\(([UW][A-Z0-9]{5,})\)$")
 
 
 _BY_WEIGHT = (

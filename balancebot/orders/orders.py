@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from balancebot.catalogue import number
-from balancebot.domain.audit import Act, Actor, Picture
+from balancebot.domain.audit import Act, Actor, Picture, slack_id_of
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.local_time import json_instant, local_time
-from balancebot.domain.message import NoticeMessage, slack_id_of
+from balancebot.domain.message import NoticeMessage
 from balancebot.domain.number_text import folded, quoted, read_number
 from balancebot.domain.order import Match, Order, OrderState, TopUp
 from balancebot.domain.routing import Destination
