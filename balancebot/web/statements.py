@@ -23,15 +23,15 @@ def month(request: PageRequest) -> Response:
     first = made.month.day
     this_month = request.now.astimezone(request.zone).date().replace(day=1)
     following = (first + timedelta(days=32)).replace(day=1)
-    courses = _courses(made) if made.by is StatementBy.DAY else []
+    by_account = _days_by_account(made) if made.by is StatementBy.DAY else []
     rows = made.rows[:_MAX_ROWS] if made.by is not StatementBy.DAY else ()
-    num_shown = len(rows) + sum(len(days) for _, days in courses)
+    num_shown = len(rows) + sum(len(days) for _, days in by_account)
     return show(
         request,
         "statement.html.j2",
         made=made,
         rows=rows,
-        courses=courses,
+        by_account=by_account,
         noon=lambda day: datetime.combine(day, _NOON, request.zone),
         num_left_out=len(made.rows) - num_shown,
         account=request.query("account"),
@@ -44,7 +44,7 @@ def month(request: PageRequest) -> Response:
     )
 
 
-def _courses(made: Statement) -> list[tuple[StatementRow, list[StatementRow]]]:
+def _days_by_account(made: Statement) -> list[tuple[StatementRow, list[StatementRow]]]:
     """Return the days of each account and category, below its total, until the page is full; at least one."""
     days_of: dict[tuple[str, Category], list[StatementRow]] = defaultdict(list)
     for row in made.rows:

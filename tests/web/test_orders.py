@@ -84,7 +84,7 @@ def test_a_month_is_shown_and_has_files(desk: Desk, by: str) -> None:
 def test_by_day_each_account_and_category_is_folded_with_its_days(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         page = browser.get("/statements?month=2026-11&by=day").text
-    assert 4 == page.count('<details class="course">')
+    assert 4 == page.count('<details class="fold">')
     industry = page.split("<strong>acme</strong> industry", 2)[2].split("</details>")[0]
     assert 24 == industry.count('<tr role="row"><td')
     assert "Sun 1 Nov" in industry

@@ -218,28 +218,27 @@ class SlackHandlers:
         expects_by: datetime | None = None,
         more: str = "",
     ) -> None:
-        """Acknowledge an alert, and answer the person; `more` is said besides."""
+        """Acknowledge an alert and answer the person; `more` is added to the answer."""
         by = _actor(request.person, request.id)
         seen = self._with_retry(
             lambda: self.operate_alerts.acknowledge(alert_id, by=by, note=note, expects_by=expects_by)
         )
         if seen is None:
-            closed = self._words.gettext("This alert is already closed.")
-            self._reply_privately(request.reply_to, " ".join(filter(None, (closed, escaped(more)))))
-            return
-        self.on_done()
-        subject = escaped(pattern_of(seen).text)
-        if expects_by is None:
+            text = self._words.gettext("This alert is already closed.")
+        elif expects_by is None:
             text = self._words.gettext(
-                "Acknowledged %(subject)s: no reminders unless it gets worse.", subject=subject
+                "Acknowledged %(subject)s: no reminders unless it gets worse.",
+                subject=escaped(pattern_of(seen).text),
             )
         else:
             text = self._words.gettext(
                 "Noted: a top-up of %(subject)s is expected by %(at)s. If the alert is still open then, it is sent again.",
-                subject=subject,
+                subject=escaped(pattern_of(seen).text),
                 at=self._words.ahead(expects_by, now=self.clock.now()),
             )
-        self._reply_privately(request.reply_to, " ".join(filter(None, (text, escaped(more)))))
+        if seen is not None:
+            self.on_done()
+        self._reply_privately(request.reply_to, f"{text} {escaped(more)}".rstrip())
 
     def _silence_alerts(self, request: Click) -> None:
         found = self._with_retry(lambda: self._open_alerts(request))
