@@ -1,17 +1,18 @@
 """Processes of `balancebot run` that are killed, frozen and started again, one database, and all services on loopback."""
 
 import json
+import multiprocessing
 import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from balancebot.store import thresholds, types
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.tables import alerts, deliveries, wallets
+from tests.crash import driver
 from tests.crash.driver import BOUNDARY_PORT, CLOCK
 from tests.crash.episodes import Episodes, Level
 from tests.crash.interruptions import BoundaryServer, Interrupter, InterruptionKind
@@ -36,6 +38,17 @@ _LONGER_THAN_LEASE = (9.0, 13.0)
 """Seconds for which a process is frozen: its lease of 8 expires."""
 NUM_WALLETS = 10
 _ROOT = Path(__file__).parents[2]
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(
+    [
+        driver.__name__,
+        "balancebot.cli.run",
+        "balancebot.forecast.spike",
+        "balancebot.jsms.source",
+        "balancebot.notify.email.smtp",
+        "balancebot.notify.slack.listener",
+    ]
+)
 _MIGRATING = threading.Lock()
 """Alembic keeps its state in globals: two deployments of one process must not migrate at the same time."""
 
@@ -69,7 +82,7 @@ class Deployment:
         self._group_over = group_over
         self._remind_every = remind_every
         self._random = random.Random(seed)
-        self._processes: list[subprocess.Popen[bytes] | None] = [None] * num_replicas
+        self._processes: list[ForkServerProcess | None] = [None] * num_replicas
         self._interrupting = threading.Lock()
         self.interrupter = Interrupter(self._interrupt)
         self.num_kills = 0
@@ -156,21 +169,18 @@ apps = [
         return len(self._processes)
 
     def start(self, *, watched: bool = True) -> None:
-        """Start every process that isn't running; a watched one reports its boundaries."""
-        command = ["-m", "tests.crash.driver"] if watched else ["-m", "balancebot", "run"]
-        environment = os.environ | {
-            "PYTHONPATH": str(_ROOT),
-            BOUNDARY_PORT: str(self._boundaries.port),
-        }
+        """Start every process that isn't running; a watched one reports its boundaries, and starts quicker."""
+        environment = {"PYTHONPATH": str(_ROOT), BOUNDARY_PORT: str(self._boundaries.port)}
         for number, process in enumerate(self._processes):
-            if process is None or process.poll() is not None:
-                self._processes[number] = subprocess.Popen(
-                    [sys.executable, *command],
-                    cwd=self._folder,
-                    env=environment | {CLOCK: str(self._clock_of(number))},
-                    stderr=self._log.pipe,
-                    stdin=subprocess.DEVNULL,
+            if process is None or not process.is_alive():
+                clock = {CLOCK: str(self._clock_of(number))}
+                forked = _FORKING.Process(
+                    target=driver.start,
+                    args=(self._folder, environment | clock, self._log.pipe),
+                    kwargs={"watched": watched},
                 )
+                forked.start()
+                self._processes[number] = forked
 
     def log(self) -> list[dict[str, Any]]:
         """Return the log lines of the processes; another line of theirs is under `output`."""
@@ -191,7 +201,7 @@ apps = [
         """Limit the files of the running processes to `size` bytes; None: no limit."""
         for process in self._running():
             limits = (resource.RLIM_INFINITY if size is None else size, resource.RLIM_INFINITY)
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
+            resource.prlimit(_pid_of(process), resource.RLIMIT_FSIZE, limits)
 
     def end_faults(self) -> None:
         """End every fault, present and planned: of answers, connections, clocks and frozen processes."""
@@ -206,39 +216,39 @@ apps = [
         """Kill one of the processes that run."""
         running = self._running()
         if running:
-            self._interrupt(InterruptionKind.KILL, self._random.choice(running).pid)
+            self._interrupt(InterruptionKind.KILL, _pid_of(self._random.choice(running)))
 
     def freeze_one(self) -> None:
         """Freeze one of the processes that run, for longer than a lease."""
         running = self._running()
         if running:
-            self._interrupt(InterruptionKind.FREEZE, self._random.choice(running).pid)
+            self._interrupt(InterruptionKind.FREEZE, _pid_of(self._random.choice(running)))
 
     def thaw(self) -> None:
         """Continue every frozen process."""
         for process in self._running():
-            process.send_signal(signal.SIGCONT)
+            _thaw(process)
 
     @property
     def pids(self) -> list[int]:
         """The ids of the processes that run."""
-        return [process.pid for process in self._running()]
+        return [_pid_of(process) for process in self._running()]
 
-    def _running(self) -> list[subprocess.Popen[bytes]]:
-        return [process for process in self._processes if process is not None and process.poll() is None]
+    def _running(self) -> list[ForkServerProcess]:
+        return [process for process in self._processes if process is not None and process.is_alive()]
 
     def _interrupt(self, kind: InterruptionKind, pid: int) -> None:
         with self._interrupting:
-            process = next((process for process in self._running() if process.pid == pid), None)
+            process = next((process for process in self._running() if _pid_of(process) == pid), None)
             if process is None:
                 return
             self.interrupted_at = time.monotonic()
             if kind is InterruptionKind.KILL:
                 process.kill()
-                process.wait()
+                process.join()
                 self.num_kills += 1
                 return
-            process.send_signal(signal.SIGSTOP)
+            os.kill(pid, signal.SIGSTOP)
             self.num_freezes += 1
             thaw = threading.Timer(self._random.uniform(*self._frozen_for), _thaw, (process,))
             thaw.daemon = True
@@ -247,15 +257,16 @@ apps = [
     def _end(self) -> None:
         for process in self._running():
             process.kill()
-            process.wait()
+            process.join()
 
     def _client_of(self, port: int) -> int:
         """Return the id of the process that opened a connection from `port`."""
         running = self._running()
         if len(running) == 1:
-            return running[0].pid
+            return _pid_of(running[0])
         inode = _inode_of(port)
-        return next((process.pid for process in running if inode in _sockets_of(process.pid)), 0)
+        pids = map(_pid_of, running)
+        return next((pid for pid in pids if inode in _sockets_of(pid)), 0)
 
     # --- balances and time
 
@@ -333,24 +344,29 @@ class _Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        reading, self.pipe = os.pipe()
+        reading, self.pipe = _FORKING.Pipe(duplex=False)
         self._thread = threading.Thread(target=self._copy, args=(reading,), daemon=True)
         self._thread.start()
 
-    def _copy(self, reading: int) -> None:
-        with os.fdopen(reading, "rb", buffering=0) as output, self.path.open("ab", buffering=0) as file:
-            while data := output.read(65536):
+    def _copy(self, reading: Connection) -> None:
+        with reading, self.path.open("ab", buffering=0) as file:
+            while data := os.read(reading.fileno(), 65536):
                 file.write(data)
 
     def close(self) -> None:
         """Wait for the last output; the processes have ended."""
-        os.close(self.pipe)
+        self.pipe.close()
         self._thread.join()
 
 
-def _thaw(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGCONT)
+def _thaw(process: ForkServerProcess) -> None:
+    if process.is_alive():
+        os.kill(_pid_of(process), signal.SIGCONT)
+
+
+def _pid_of(process: ForkServerProcess) -> int:
+    assert process.pid is not None  # it was started
+    return process.pid
 
 
 def _earlier(at: datetime | None) -> datetime | None:

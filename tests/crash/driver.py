@@ -2,13 +2,17 @@
 
 It is the product unchanged; only SQLAlchemy's events are listened to. Each thread has its own connection to the
 tests, so that a boundary in one thread delays no other.
+
+Each process is forked from one that has imported everything: importing takes most of the CPU of a start.
 """
 
 import os
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -85,7 +89,17 @@ def _transaction_of(frame: FrameType | None) -> str | None:
     return None
 
 
-if __name__ == "__main__":
-    BoundaryReporter(int(os.environ[BOUNDARY_PORT])).install()
+def start(folder: Path, environment: Mapping[str, str], output: Connection, *, watched: bool) -> None:
+    """Run the product in this process, which was forked for it. One that isn't watched starts as an operator starts it.
+
+    Its log goes to `output`.
+    """
+    os.chdir(folder)
+    os.environ.update(environment)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output.fileno(), 2)
+    if not watched:
+        os.execv(sys.executable, [sys.executable, "-m", "balancebot", "run"])
+    BoundaryReporter(int(environment[BOUNDARY_PORT])).install()
     daemon.SystemClock = WrongClock  # type: ignore[assignment, attr-defined] # where the daemon gets its clock from
     sys.exit(main(["run"]))
