@@ -114,6 +114,8 @@ class ChannelErrorKind(StrEnum):
     """Channel archived or unknown, bot not in it, recipient refused."""
     MESSAGE_GONE = "message_gone"
     """The message to edit or reply to was deleted: post a new one."""
+    NOT_EDITABLE = "not_editable"
+    """The message to edit is too old for that: send a reply instead."""
     REJECTED = "rejected"
     """The other side refuses this particular message permanently."""
     SERVER = "server"

@@ -26,7 +26,9 @@ from balancebot.domain.delivery import (
 from balancebot.domain.message import (
     Action,
     ChannelFailureMessage,
+    Message,
     MessageRef,
+    NoticeMessage,
     OutgoingMessage,
     TestMessage,
 )
@@ -34,7 +36,7 @@ from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import sentence
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
-from balancebot.store import channel_failures, deliveries, outbox, queues
+from balancebot.store import channel_failures, deliveries, living_messages, outbox, queues
 from balancebot.store.database import Database
 from balancebot.store.deliveries import ClaimedDelivery, SettledDelivery
 from balancebot.store.errors import DatabaseError
@@ -307,6 +309,9 @@ class DestinationQueue:
                 return deliveries.not_found(conn, current, worker_id=worker_id, now=now)
             case MessageRef() as ref:
                 channel_failures.clear(conn, self.destination, subject=current.about)
+                if current.outgoing.action is Action.EDIT:
+                    age = living_messages.age(conn, current.subject, self.destination, now)
+                    channel_failures.clear_uneditable(conn, self.destination, age=age)
                 outcome = Outcome(result.outcome)
                 return deliveries.arrived(conn, current, ref, outcome=outcome, worker_id=worker_id, now=now)
             case ChannelError() as error:
@@ -326,6 +331,13 @@ class DestinationQueue:
         now: datetime,
     ) -> None:
         """Record a permanent failure, a give-up, a long delay or repeated doubt, and report it once through others."""
+        if error.kind is ChannelErrorKind.NOT_EDITABLE:
+            age = living_messages.age(conn, current.subject, self.destination, now)
+            if channel_failures.record_uneditable(
+                conn, self.destination, age=age, message=error.message, now=now
+            ):
+                self._enqueue_for_others(conn, _uneditable(self.destination, error, now), now)
+            return
         gave_up = settled.state is DeliveryState.GAVE_UP
         is_still_in_doubt = settled.num_doubts > MAX_QUICK_REPEATS
         is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED
@@ -338,16 +350,15 @@ class DestinationQueue:
             conn, self.destination, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:
-            self.notified.update(self._others)
             channel, address = self.destination
-            outbox.enqueue_plain(
-                conn,
-                message=ChannelFailureMessage(
-                    at=now, channel=channel, destination=address, message=error.message
-                ),
-                destinations=self._others,
-                now=now,
+            failure = ChannelFailureMessage(
+                at=now, channel=channel, destination=address, message=error.message
             )
+            self._enqueue_for_others(conn, failure, now)
+
+    def _enqueue_for_others(self, conn: Connection, message: Message, now: datetime) -> None:
+        self.notified.update(self._others)
+        outbox.enqueue_plain(conn, message=message, destinations=self._others, now=now)
 
     def _decide_whether_to_continue(self, result: AttemptResult) -> None:
         """End the work if the destination can't be reached; after a rate limit, drop the steps of that kind."""
@@ -360,6 +371,8 @@ class DestinationQueue:
         if error.kind is ChannelErrorKind.RATE_LIMITED:
             paused = result.claimed.method
             self._steps = deque(step for step in self._steps if step.method is not paused)
+        elif error.kind is ChannelErrorKind.NOT_EDITABLE:
+            self._steps.clear()  # replies are planned instead
 
     def _verify(self) -> None:
         """Search once more for deliveries that had been in doubt, and delete duplicates."""
@@ -410,6 +423,20 @@ class DestinationQueue:
 
 def _key(step: Step) -> tuple[str, DeliveryMethod]:
     return (step.id if isinstance(step, QueuedDelivery) else step.carrier.id), step.method
+
+
+def _uneditable(destination: Destination, error: ChannelError, now: datetime) -> NoticeMessage:
+    return NoticeMessage(
+        at=now,
+        title=sentence("Older messages in %(destination)s can't be edited", destination=destination.address),
+        lines=(
+            sentence("%(error)s.", error=error.message),
+            sentence(
+                "Nothing is lost: what changes is sent as a reply to such a message. But the message itself keeps showing "
+                "the alert as it was before."
+            ),
+        ),
+    )
 
 
 def _internal_error(error: Exception) -> ChannelError:

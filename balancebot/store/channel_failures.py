@@ -6,7 +6,7 @@ is refused). The next delivery of the same scope that succeeds clears it.
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, or_, select
 
@@ -48,12 +48,9 @@ def record(
             key = of_subject
         case _:
             key = of_destination
-    value = json.dumps(
-        {"channel": destination.channel, "destination": destination.address, "message": message.stored()}
-    )
     statement = (
         insert_into(conn, facts)
-        .values(key=key, value=value, at=now)
+        .values(key=key, value=json.dumps(_document(destination, message)), at=now)
         .on_conflict_do_nothing(index_elements=["key"])
         .returning(facts.c.key)
     )
@@ -63,6 +60,31 @@ def record(
 def clear(conn: Connection, destination: Destination, *, subject: str) -> None:
     """Delete every failure that a successful delivery about `subject` disproves."""
     conn.execute(delete(facts).where(facts.c.key.in_(_keys(destination, subject))))
+
+
+def record_uneditable(
+    conn: Connection, destination: Destination, *, age: timedelta, message: Sentence, now: datetime
+) -> bool:
+    """Record that a message of this age can't be edited any longer; False if that is already recorded."""
+    found = conn.execute(
+        insert_into(conn, facts)
+        .values(
+            key=_key_of_edits(destination),
+            value=json.dumps({**_document(destination, message), "age": age.total_seconds()}),
+            at=now,
+        )
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(facts.c.key)
+    )
+    return found.first() is not None
+
+
+def clear_uneditable(conn: Connection, destination: Destination, *, age: timedelta) -> None:
+    """Delete the record that messages can't be edited if a message of this age was edited, and the other was no older."""
+    key = _key_of_edits(destination)
+    value = conn.execute(select(facts.c.value).where(facts.c.key == key)).scalar()
+    if value is not None and age.total_seconds() >= json.loads(value)["age"]:
+        conn.execute(delete(facts).where(facts.c.key == key))
 
 
 def is_current(conn: Connection, message: ChannelFailureMessage) -> bool:
@@ -91,6 +113,14 @@ def current(conn: Connection) -> tuple[ChannelFailure, ...]:
 def _keys(destination: Destination, subject: str) -> tuple[str, str, str]:
     of_channel = f"{_PREFIX}{destination.channel}"
     return of_channel, f"{of_channel}:{destination.address}", f"{of_channel}:{destination.address}:{subject}"
+
+
+def _key_of_edits(destination: Destination) -> str:
+    return _keys(destination, "edits")[-1]
+
+
+def _document(destination: Destination, message: Sentence) -> dict[str, object]:
+    return {"channel": destination.channel, "destination": destination.address, "message": message.stored()}
 
 
 def _failure(value: str, since: datetime) -> ChannelFailure:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
+from balancebot.domain.alert import ENDINGS
 from balancebot.domain.delivery import (
     MAX_QUICK_REPEATS,
     DeliveryMethod,
@@ -327,8 +328,7 @@ def failed(
             changes["next_attempt_at"] = now
         case ChannelErrorKind.MESSAGE_GONE if is_gone:
             changes["next_attempt_at"] = now
-        case ChannelErrorKind.REJECTED if outgoing.action is Action.EDIT:
-            # nothing is lost: everything that it would have shown was also sent as a message
+        case ChannelErrorKind.REJECTED | ChannelErrorKind.NOT_EDITABLE if outgoing.action is Action.EDIT:
             changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
         case _ if is_hopeless(outgoing.attempt, age):
             changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
@@ -343,7 +343,52 @@ def failed(
         return SettledDelivery(state=None)
     if is_gone:
         living_messages.mark_deleted(conn, claimed.subject, claimed.outgoing.destination)
+    if error.kind is ChannelErrorKind.NOT_EDITABLE:
+        _reply_instead(conn, claimed, now)
     return SettledDelivery(state=DeliveryState(changes["state"]), num_doubts=num_doubts)
+
+
+def _reply_instead(conn: Connection, claimed: ClaimedDelivery, now: datetime) -> None:
+    """Send what a refused edit would have shown as replies, unless replies say it already.
+
+    The waiting replies about the end of an alert are sent to the channel too: the message above them doesn't show it.
+    """
+    destination = claimed.outgoing.destination
+    here = and_(deliveries.c.channel == destination.channel, deliveries.c.destination == destination.address)
+    edited = or_(
+        deliveries.c.id == claimed.outgoing.delivery_id,
+        deliveries.c.superseded_by == claimed.outgoing.delivery_id,
+    )
+    ended = select(notifications.c.id).where(notifications.c.reason.in_(ENDINGS))
+    conn.execute(
+        update(deliveries)
+        .where(
+            here,
+            deliveries.c.alert_id.in_(select(deliveries.c.alert_id).where(edited)),
+            deliveries.c.action != Action.EDIT,
+            deliveries.c.state == DeliveryState.PENDING,
+            deliveries.c.notification_id.in_(ended),
+        )
+        .values(broadcast=True)
+    )
+    sent_too = select(deliveries.c.notification_id).where(here, deliveries.c.action != Action.EDIT)
+    conn.execute(
+        update(deliveries)
+        .where(
+            edited,
+            deliveries.c.action == Action.EDIT,
+            deliveries.c.alert_id.is_not(None),
+            deliveries.c.notification_id.not_in(sent_too),
+        )
+        .values(
+            action=Action.REPLY,
+            state=DeliveryState.PENDING,
+            message=None,
+            superseded_by=None,
+            settled_at=None,
+            next_attempt_at=now,
+        )
+    )
 
 
 def _release(conn: Connection, claimed: ClaimedDelivery, worker_id: str, changes: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
 
@@ -78,6 +78,11 @@ def read(conn: Connection, subjects: Collection[str], destination: Destination) 
         )
         found[row.subject] = LivingMessage(ref=ref, told_at=row.told_at, group_id=row.group_id)
     return found
+
+
+def age(conn: Connection, subject: str, destination: Destination, now: datetime) -> timedelta:
+    """Return how long ago the living message was sent."""
+    return now - (read(conn, [subject], destination)[subject].told_at or now)
 
 
 def record_ref(

@@ -104,6 +104,8 @@ class SlackStandIn:
         self.webhook_room = ""
         self.answers_the_dead = False
         """Whether it takes answers to a message that was deleted; Slack does where a thread was left behind."""
+        self.lets_edit = True
+        """Whether messages may still be edited: a workspace may allow that for a time only."""
         self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self._last_ts = 0.0
         self._loop = asyncio.new_event_loop()
@@ -390,6 +392,8 @@ class SlackStandIn:
             return _error("message_not_found")
         if message.get("bot_id") != "B00000000":
             return _error("cant_update_message")
+        if not self.lets_edit:
+            return _error("edit_window_closed")
         if code := refusal_of(params):
             return _error(code)
         # Metadata that isn't given stays, as it does in Slack.

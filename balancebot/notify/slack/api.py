@@ -177,6 +177,7 @@ _MESSAGE_GONE: Final = {
     "message_not_found",
     "thread_not_found",
 }
+_NOT_EDITABLE: Final = {"edit_window_closed"}
 _NOTHING_DONE: Final = {"request_timeout", "service_unavailable", "team_added_to_org"}
 _IN_DOUBT: Final = {"fatal_error", "internal_error", "rollup_error"}
 """Slack's documentation: "it's possible some aspect of the operation succeeded before the error was raised"."""
@@ -193,6 +194,9 @@ _ADVICE: Final = {
     "account_inactive": sentence("the bot's account is switched off; install the app again"),
     "channel_not_found": sentence(
         "the bot sees no channel of that name or id; it must be invited to a private one"
+    ),
+    "edit_window_closed": sentence(
+        "the workspace lets messages be edited only for a time; its administrators can change that"
     ),
     "invalid_auth": sentence("the token is not valid; put the correct one into [slack]"),
     "is_archived": sentence("the channel is archived"),
@@ -241,6 +245,7 @@ def _kind(code: str) -> ChannelErrorKind:
         (_AUTH, ChannelErrorKind.AUTH),
         (_NO_SUCH_DESTINATION, ChannelErrorKind.NO_SUCH_DESTINATION),
         (_MESSAGE_GONE, ChannelErrorKind.MESSAGE_GONE),
+        (_NOT_EDITABLE, ChannelErrorKind.NOT_EDITABLE),
         (_NOTHING_DONE, ChannelErrorKind.SERVER),
         (_IN_DOUBT, ChannelErrorKind.IN_DOUBT),
     ):
