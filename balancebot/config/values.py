@@ -38,7 +38,9 @@ MAX_TEXT = 1_000
 MAX_LIST = 1_000
 """The most elements of one list."""
 
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+DURATION = "([0-9]{1,9})([smhd])"
+"""A regular expression of a duration such as `36h`."""
+_DURATION = re.compile(DURATION)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LONGEST = timedelta(days=36_500)
 """The longest duration of any key."""

@@ -14,8 +14,10 @@ from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 MAX_NAME = 64
 """The longest name of an account or an app, in characters."""
 MAX_WALLET = 2 * MAX_NAME + 1
-"""The longest name of a wallet, and the longest pattern, in characters."""
+"""The longest name of a wallet, and the longest pattern of names, in characters."""
 _MAX_CATEGORY = 16
+MAX_PATTERN = MAX_WALLET + 1 + _MAX_CATEGORY
+"""The longest pattern of balances, in characters."""
 _SHOWN_PARTS = 3
 _PLAIN = re.compile(r"[A-Za-z0-9 _.-]*")
 

@@ -4,6 +4,7 @@ In every row opening + bought + moved_in - moved_out + refunded - used + unexpla
 closing without a reading counts as 0. Hours are counted from 1970 in UTC; a month begins and ends with whole hours.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,6 +17,9 @@ from zoneinfo import ZoneInfo
 from balancebot.domain.balance import Category
 from balancebot.domain.order import Order, TopUp
 from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR, WrongReading
+
+MONTH = "[0-9]{4}-(?:0[1-9]|1[0-2])"
+"""A regular expression of a month such as `2026-11`."""
 
 
 class StatementBy(StrEnum):
@@ -235,12 +239,10 @@ def summed(rows: Iterable[StatementRow], by: StatementBy | None) -> list[Stateme
 
 def read_month(text: str) -> date | None:
     """Return the first day of a month such as `2026-11`; None for any other text and before 1971."""
-    year, dash, month = text.partition("-")
-    if not (dash and year.isascii() and month.isascii() and year.isdecimal() and month.isdecimal()):
+    if not re.fullmatch(MONTH, text):
         return None
-    if len(year) != 4 or len(month) != 2 or not (1970 < int(year) < 9999 and 1 <= int(month) <= 12):
-        return None
-    return date(int(year), int(month), 1)
+    year, month = map(int, text.split("-"))
+    return date(year, month, 1) if 1970 < year < 9999 else None
 
 
 def _plus(first: int | None, second: int | None) -> int | None:

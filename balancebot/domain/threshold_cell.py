@@ -32,6 +32,7 @@ MAX_NOTE: Final = 1_000
 
 _DECIMALS: Final = 6
 """Of days: precise to a tenth of a second."""
+LEAST_DAYS: Final = 10**-_DECIMALS
 _OFF_WORDS = frozenset({"off", "关闭"})
 _INHERIT_WORDS = frozenset({"", "inherit", "继承"})
 Value: TypeAlias = int | float | Off | str | None

@@ -26,7 +26,9 @@ from balancebot.store import audit, orders, outbox, types
 from balancebot.store.database import Database
 
 MAX_REFERENCE = 200
-_MAX_PRICE = Decimal(10**15)
+"""In characters."""
+TOO_EXPENSIVE = Decimal(10**15)
+"""Every price is below this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +247,7 @@ def read_price(text: str) -> Decimal | Sentence:
         return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))
     if isinstance(value, Sentence):
         return value
-    if not 0 <= value < _MAX_PRICE or value != round(value, 4):
+    if not 0 <= value < TOO_EXPENSIVE or value != round(value, 4):
         return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))
     return value
 

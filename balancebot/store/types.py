@@ -6,6 +6,7 @@ dataclasses needs a migration.
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -320,11 +321,13 @@ def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> sqlite.Inse
 
 
 MAX_ID = 2**31 - 1
+ID = rf"[0-9]{{1,{len(str(MAX_ID))}}}"
+"""A regular expression of the number of a row as text."""
 
 
 def parse_id(text: str) -> int | None:
     """Parse the number of a row; None for a text that isn't a valid one."""
-    if not text.isascii() or not text.isdecimal() or len(text) > len(str(MAX_ID)):
+    if not re.fullmatch(ID, text):
         return None
     number = int(text)
     return number if number <= MAX_ID else None

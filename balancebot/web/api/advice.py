@@ -13,10 +13,12 @@ from balancebot.domain.sentence import Sentence
 from balancebot.estimates.context import ORDER_CONFIDENCE
 from balancebot.overview.advice import FARTHEST, LEAST_SURE, MOST_SURE, advice_document, default_until
 from balancebot.web.api.route import (
+    DAY_OR_INSTANT,
     ApiRequest,
     ApiRoute,
     Cursor,
     PageLimit,
+    PatternText,
     after_cursor,
     cursor_of,
     refused_field,
@@ -78,8 +80,15 @@ class AdviceAnswer(Struct, frozen=True, kw_only=True):
 class AdviceQuery(Struct, forbid_unknown_fields=True):
     """Which balances, and how long they must last."""
 
-    pattern: Annotated[str, Meta(max_length=200, description="such as `acme/*:market`; default: all")] = "*"
-    until: Annotated[str, Meta(max_length=40, description="a day, or an instant; default: in 30 days")] = ""
+    pattern: PatternText = "*"
+    until: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            description=f"a day, or an instant, within {FARTHEST.days} days; default: in 30 days",
+            extra_json_schema={"anyOf": [*DAY_OR_INSTANT, {"maxLength": 0}]},
+        ),
+    ] = ""
     confidence: Annotated[
         float, Meta(ge=LEAST_SURE, le=MOST_SURE, description="how likely it is to last so long")
     ] = ORDER_CONFIDENCE

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from balancebot.alerts.acts import MAX_WORDS_OF_PEOPLE
 from balancebot.answers import (
     AlertAnswer,
     AlertsAnswer,
-    Instant,
     SilenceAnswer,
     SilencesAnswer,
     alert_answer,
@@ -18,7 +18,7 @@ from balancebot.answers import (
     with_causes,
 )
 from balancebot.config import UnfitError
-from balancebot.config.values import duration
+from balancebot.config.values import DURATION, duration
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence
@@ -34,7 +34,10 @@ from balancebot.web.api.route import (
     ApiRequest,
     ApiRoute,
     Cursor,
+    InstantInRange,
     PageLimit,
+    PatternText,
+    WalletText,
     bad_cursor,
     cursor_of,
     in_range,
@@ -45,7 +48,7 @@ from balancebot.web.api.route import (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_POSITION = 2**53
-_Text = Annotated[str, Meta(max_length=500)]
+_Text = Annotated[str, Meta(max_length=MAX_WORDS_OF_PEOPLE)]
 
 
 class AlertState(StrEnum):
@@ -60,7 +63,7 @@ class AlertsQuery(Struct, forbid_unknown_fields=True):
     """Which alerts to list."""
 
     state: AlertState = AlertState.OPEN
-    wallet: Annotated[str, Meta(max_length=200, description="default: all")] | None = None
+    wallet: Annotated[WalletText | None, Meta(description="default: all")] = None
     limit: PageLimit = 1000
     cursor: Cursor = ""
 
@@ -70,7 +73,7 @@ class AcknowledgeBody(Struct, forbid_unknown_fields=True):
 
     note: _Text = ""
     expected_top_up_at: Annotated[
-        Instant | None,
+        InstantInRange | None,
         Meta(description="when a top-up is expected; if the alert is still open then, it is sent again"),
     ] = None
 
@@ -86,9 +89,20 @@ class SilencesQuery(Struct, forbid_unknown_fields=True):
 class SilenceBody(Struct, forbid_unknown_fields=True, rename={"for_": "for"}):
     """What to silence, for how long (`for`) or until when (`until`), and why."""
 
-    pattern: Annotated[str, Meta(min_length=1, max_length=200, description="such as `acme/*:market`")]
-    for_: Annotated[str, Meta(max_length=20, description="such as `30m`, `4h` or `2d`")] | UnsetType = UNSET
-    until: Instant | UnsetType = UNSET
+    pattern: PatternText
+    for_: (
+        Annotated[
+            str,
+            Meta(
+                max_length=20,
+                description="such as `30m`, `4h` or `2d`",
+                examples=["4h"],
+                extra_json_schema={"pattern": f"^{DURATION}$"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    until: InstantInRange | UnsetType = UNSET
     reason: _Text = ""
 
 
@@ -168,7 +182,10 @@ def silences(request: ApiRequest) -> SilencesAnswer:
 
 
 def add_silence(request: ApiRequest) -> ApiAnswer:
-    """Silence the balances that a pattern matches, for at most 30 days."""
+    """Silence the balances that a pattern matches, for at most 30 days.
+
+    Give either `for` or `until`.
+    """
     body: SilenceBody = request.body
     pattern = Pattern.parse(body.pattern)
     if isinstance(pattern, Sentence):
@@ -225,7 +242,7 @@ def _until(body: SilenceBody, now: datetime) -> datetime:
     if until <= now:
         raise refused_field(name, "must lie in the future")
     if until > now + LONGEST_SILENCE:
-        raise refused_field(name, "a silence lasts at most 30 days")
+        raise refused_field(name, f"a silence lasts at most {LONGEST_SILENCE.days} days")
     return until
 
 

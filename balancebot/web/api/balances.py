@@ -26,7 +26,10 @@ from balancebot.web.api.route import (
     ApiRequest,
     ApiRoute,
     Cursor,
+    InstantInRange,
     PageLimit,
+    PatternText,
+    WalletText,
     after_cursor,
     bad_cursor,
     cursor_of,
@@ -41,7 +44,7 @@ _SPAN = timedelta(days=30)
 class BalancesQuery(Struct, forbid_unknown_fields=True):
     """Which balances to list."""
 
-    pattern: Annotated[str, Meta(max_length=200, description="such as `acme/*:market`; default: all")] = "*"
+    pattern: PatternText = "*"
     severity: Annotated[
         list[SeverityWord], Meta(description="one of these, with commas between them; default: any")
     ] = []
@@ -83,14 +86,16 @@ def balances(request: ApiRequest) -> BalancesAnswer:
 class HistoryQuery(Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
     """Which wallet and time to list."""
 
-    wallet: Annotated[str, Meta(max_length=200)]
+    wallet: WalletText
     category: Annotated[
         list[Category], Meta(description="one of these, with commas between them; default: all four")
     ] = []
-    from_: Annotated[Instant | None, Meta(description="the first instant; default: 30 days before `to`")] = (
-        None
-    )
-    to: Annotated[Instant | None, Meta(description="the instant before which it ends; default: now")] = None
+    from_: Annotated[
+        InstantInRange | None, Meta(description="the first instant; default: 30 days before `to`")
+    ] = None
+    to: Annotated[
+        InstantInRange | None, Meta(description="the instant before which it ends; default: now")
+    ] = None
     step: Annotated[Step, Meta(description="every reading, or one entry for each hour or day of UTC")] = (
         Step.HOUR
     )

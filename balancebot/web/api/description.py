@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from balancebot import __version__
+from balancebot.domain.statement import MONTH
 from balancebot.domain.user import Role
+from balancebot.store.types import ID
 from balancebot.web.api.problem import PROBLEM_TYPE, ProblemAnswer
 from balancebot.web.api.route import MAX_BODY, PREFIX, REQUESTS_PER_MINUTE, ApiRoute, lists_of
 
@@ -24,6 +26,11 @@ Answers are JSON as the commands print it with `--json`: ids are text, instants 
 What is refused changes nothing and is answered as a problem (RFC 9457). A token has {REQUESTS_PER_MINUTE} requests a minute,
 and a body at most {MAX_BODY // 1024} KiB.
 """
+_PARTS = {
+    "id": {"pattern": f"^{ID}$", "examples": ["1"]},
+    "month": {"pattern": f"^{MONTH}$", "examples": ["2026-11"]},
+}
+"""The schemas of what stands in paths."""
 _ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "the address or the body can't be read",
@@ -125,7 +132,7 @@ def _success(route: ApiRoute, schema_of: Mapping[Any, dict[str, Any]]) -> dict[s
 
 def _path_parameters(route: ApiRoute) -> list[dict[str, object]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", **_PARTS[name]}}
         for name in _PARAMETER.findall(route.path)
     ]
 
@@ -137,7 +144,7 @@ def _query_parameters(route: ApiRoute, components: Mapping[str, Any]) -> list[di
     lists = lists_of(route.query)
     found = []
     for name, declared in described["properties"].items():
-        schema = dict(declared)
+        schema = _without_null(declared)
         parameter: dict[str, object] = {
             "name": name,
             "in": "query",
@@ -149,6 +156,16 @@ def _query_parameters(route: ApiRoute, components: Mapping[str, Any]) -> list[di
             parameter |= {"style": "form", "explode": False}
         found.append(parameter | {"schema": schema})
     return found
+
+
+def _without_null(declared: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter, which is left out instead of being null."""
+    schema = dict(declared)
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    del schema["anyOf"], schema["default"]
+    return kinds[0] | schema
 
 
 def _headers(route: ApiRoute) -> list[dict[str, object]]:

@@ -8,19 +8,23 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from balancebot.answers import Instant, NextCursor
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName
-from balancebot.domain.local_time import read_day_end
+from balancebot.domain.local_time import FURTHEST_AHEAD, read_day_end
 from balancebot.domain.order import OrderState
+from balancebot.domain.pattern import MAX_NAME
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.statement import StatementBy, read_month
+from balancebot.domain.threshold_cell import MAX_NOTE
 from balancebot.domain.user import Role
-from balancebot.orders.orders import order_document, read_price
+from balancebot.orders.orders import MAX_REFERENCE, TOO_EXPENSIVE, order_document, read_price
 from balancebot.statements.statement import statement_document
 from balancebot.web.api.problem import ApiRefusedError
 from balancebot.web.api.route import (
+    DAY_OR_INSTANT,
     ApiRequest,
     ApiRoute,
     Cursor,
     PageLimit,
+    WalletText,
     after_cursor,
     cursor_of,
     refused_field,
@@ -69,13 +73,23 @@ class OrdersQuery(Struct, forbid_unknown_fields=True):
 class OrderBody(Struct, forbid_unknown_fields=True):
     """A purchase that was made."""
 
-    wallet: Annotated[str, Meta(min_length=1, max_length=200)]
+    wallet: WalletText
     category: Category
     quantity: Annotated[int, Meta(ge=1, le=MAX_BALANCE)]
-    expected: Annotated[str, Meta(max_length=40, description="when it should arrive: a day, or an instant")]
-    price: Annotated[float, Meta(ge=0, lt=1e15, description="the total price")] | None = None
-    ref: Annotated[str, Meta(max_length=500, description="a purchase or invoice number")] = ""
-    note: Annotated[str, Meta(max_length=1000)] = ""
+    expected: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            description=f"when it should arrive: a day, or an instant, within {FURTHEST_AHEAD.days} days",
+            examples=["2026-12-01"],
+            extra_json_schema={"anyOf": [*DAY_OR_INSTANT]},
+        ),
+    ]
+    price: Annotated[float, Meta(ge=0, lt=float(TOO_EXPENSIVE), description="the total price")] | None = None
+    ref: Annotated[
+        str, Meta(max_length=MAX_REFERENCE, description="a purchase or invoice number, on one line")
+    ] = ""
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
 
 
 class StatementRowAnswer(Struct, frozen=True, kw_only=True):
@@ -144,7 +158,10 @@ class StatementAnswer(Struct, frozen=True, kw_only=True):
 class StatementQuery(Struct, forbid_unknown_fields=True):
     """The scope of the statement."""
 
-    account: Annotated[str, Meta(max_length=200, description="default: all")] | None = None
+    account: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=MAX_NAME, examples=["acme"])] | None,
+        Meta(description="default: all"),
+    ] = None
     by: Annotated[StatementBy, Meta(description="what a row is about")] = StatementBy.WALLET
 
 

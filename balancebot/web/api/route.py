@@ -21,9 +21,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from balancebot.answers import Instant
 from balancebot.app import App
 from balancebot.config import Secret
 from balancebot.domain.audit import Actor, Via
+from balancebot.domain.pattern import MAX_PATTERN, MAX_WALLET
 from balancebot.domain.user import ApiToken, Role
 from balancebot.i18n import Wording
 from balancebot.people import tokens
@@ -42,8 +44,36 @@ FAILURES_PER_MINUTE = 60
 _OF_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
-Cursor: TypeAlias = Annotated[str, Meta(max_length=500, description="`next_cursor` of the previous page")]
+Cursor: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=500,
+        description="`next_cursor` of the previous page",
+        extra_json_schema={"pattern": "^(?:[0-9a-f]{2})*$"},
+    ),
+]
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000, description="entries of a page")]
+PatternText: TypeAlias = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=MAX_PATTERN, description="a pattern of balances", examples=["acme/*:market"]
+    ),
+]
+WalletText: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=MAX_WALLET, description="a wallet's name", examples=["acme/shop"])
+]
+InstantInRange: TypeAlias = Annotated[
+    Instant,
+    Meta(
+        extra_json_schema={
+            "formatMinimum": f"{_FIRST.year}-01-01T00:00:00Z",
+            "formatExclusiveMaximum": f"{_LAST.year}-01-01T00:00:00Z",
+        }
+    ),
+]
+"""What `in_range` takes."""
+DAY_OR_INSTANT = ({"format": "date"}, {"format": "date-time"})
+"""The schemas of what `read_day_end` reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,12 @@ from balancebot.answers import (
     preview_answer,
     threshold_answer,
 )
-from balancebot.domain.balance import MAX_BALANCE
+from balancebot.domain.balance import MAX_BALANCE, Category
+from balancebot.domain.pattern import MAX_WALLET
+from balancebot.domain.runway import NO_END_DAYS
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import MAX_NOTE, read_category, read_wallet, written
+from balancebot.domain.threshold_cell import LEAST_DAYS, MAX_NOTE, read_category, read_wallet, written
 from balancebot.domain.user import Role
 from balancebot.sheets import InputFault
 from balancebot.thresholds.changes import Conflict, edit_token
@@ -37,9 +39,26 @@ from balancebot.web.api.route import (
 )
 
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_BALANCE)] | Literal["off"] | None
-Days: TypeAlias = Annotated[float, Meta(gt=0, le=365)] | Literal["off"] | None
-_Wallet = Annotated[str, Meta(min_length=1, max_length=200, description="a name, or a pattern of names")]
-_CategoryText = Annotated[str, Meta(min_length=1, max_length=20, description="a category, or `*` for all")]
+Days: TypeAlias = Annotated[float, Meta(ge=LEAST_DAYS, le=NO_END_DAYS)] | Literal["off"] | None
+_Wallet = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_WALLET,
+        description="a name, or a pattern of names",
+        examples=["acme/shop"],
+    ),
+]
+_CategoryText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=20,
+        description="a category, or `*` for all",
+        examples=[Category.MARKET],
+        extra_json_schema={"enum": [*Category, "*"]},
+    ),
+]
 
 
 class ThresholdsQuery(Struct, forbid_unknown_fields=True):
@@ -63,11 +82,11 @@ class ThresholdBody(Struct, forbid_unknown_fields=True):
 
     wallet: _Wallet | UnsetType = UNSET
     category: _CategoryText | UnsetType = UNSET
-    warning_below: Count = None
-    critical_below: Count = None
-    warning_days: Days = None
-    critical_days: Days = None
-    lead_time_days: Annotated[float, Meta(ge=0, le=365)] | None = None
+    warning_below: Annotated[Count, Meta(examples=[2000])] = None
+    critical_below: Annotated[Count, Meta(examples=[800])] = None
+    warning_days: Annotated[Days, Meta(examples=[14])] = None
+    critical_days: Annotated[Days, Meta(examples=[7])] = None
+    lead_time_days: Annotated[float, Meta(ge=0, le=NO_END_DAYS)] | None = None
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
     updated_at: Annotated[Any, Meta(description="ignored")] = None
     updated_by: Annotated[Any, Meta(description="ignored")] = None
@@ -83,13 +102,14 @@ def thresholds(request: ApiRequest) -> ApiAnswer:
     query: ThresholdsQuery = request.query
     rows = sorted(request.app.edit_thresholds.book().rows, key=_order)
     headers = {}
+    if query.wallet is not None:
+        wallet = _wallet(query.wallet)
+        rows = [row for row in rows if row.wallet == wallet]
+    if query.category is not None:
+        category = _category(query.category)
+        rows = [row for row in rows if row.category == category]
     if query.wallet is not None and query.category is not None:
-        scope = _scope(query.wallet, query.category)
-        rows = [row for row in rows if row.scope == scope]
         headers["ETag"] = _etag(rows[0] if rows else None)
-    elif query.wallet is not None or query.category is not None:
-        rows = [row for row in rows if query.wallet in {None, row.wallet}]
-        rows = [row for row in rows if query.category in {None, row.category or "*"}]
     if query.cursor:
         last = position_of(query.cursor, tuple[str, str])
         rows = [row for row in rows if _order(row) > last]
@@ -177,12 +197,21 @@ def _scope_of(request: ApiRequest) -> Scope:
 
 
 def _scope(wallet: str, category: str) -> Scope:
-    name, kind = read_wallet(wallet), read_category(category)
+    return Scope(_wallet(wallet), _category(category))
+
+
+def _wallet(text: str) -> str:
+    name = read_wallet(text)
     if isinstance(name, Sentence):
         raise refused_field("wallet", str(name))
+    return name
+
+
+def _category(text: str) -> Category | None:
+    kind = read_category(text)
     if isinstance(kind, Sentence):
         raise refused_field("category", str(kind))
-    return Scope(name, kind)
+    return kind
 
 
 def _row(request: ApiRequest, scope: Scope) -> ThresholdRow | None:

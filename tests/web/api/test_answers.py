@@ -1,14 +1,17 @@
 """What the API answers: as the commands print it, in pages, and what changes changes what is told."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from balancebot.domain.balance import WalletName
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.pattern import MAX_WALLET
 from balancebot.store import alerts as stored_alerts
+from balancebot.store.types import MAX_ID, parse_id
 from tests.web.api.conftest import Program
 from tests.web.conftest import Desk
 from tests.world import SHOP, WEB, industry
@@ -358,3 +361,60 @@ def test_the_description_is_a_sound_document_and_names_every_route(viewer: Progr
     ids = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
     assert WalletName("acme")
+
+
+def _bound(description: dict[str, Any], body: str, field: str) -> int:
+    """Return the greatest length of a field of a body."""
+    found: int = description["components"]["schemas"][body]["properties"][field]["maxLength"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "begin"),
+    [
+        ("/silences", "SilenceBody", "pattern", f"{'*' * MAX_WALLET}:*"),
+        ("/silences", "SilenceBody", "reason", ""),
+        ("/orders", "OrderBody", "ref", ""),
+        ("/orders", "OrderBody", "note", ""),
+        ("/thresholds/preview", "ThresholdBody", "wallet", "*"),
+        ("/thresholds/preview", "ThresholdBody", "note", ""),
+    ],
+)
+def test_a_text_may_be_as_long_as_the_description_says_and_no_longer(
+    firm: Desk, finance: Program, path: str, body: str, field: str, begin: str
+) -> None:
+    most = _bound(finance.description, body, field)
+    request = {
+        "SilenceBody": {"pattern": "acme", "for": "1h"},
+        "OrderBody": {"wallet": "acme", "category": "voice", "quantity": 1, "expected": "2026-12-01"},
+        "ThresholdBody": {"wallet": "acme", "category": "voice", "warning_below": 5},
+    }[body]
+    text = begin.ljust(most, "*" if begin else "x")
+    assert finance.ask("POST", path, json=request | {field: text}).is_success
+    refused = finance.ask("POST", path, json=request | {field: text + text[-1]})
+    assert 422 == refused.status_code
+    assert field == refused.json()["errors"][0]["field"]
+
+
+def test_the_categories_of_a_scope_are_the_four_and_all(firm: Desk, finance: Program) -> None:
+    schema = finance.description["components"]["schemas"]["ThresholdBody"]["properties"]["category"]
+    assert [*Category, "*"] == schema["enum"]
+    for category in schema["enum"]:
+        row = {"wallet": "acme/web", "category": category, "warning_below": 5}
+        assert category == finance.ask("PUT", "/thresholds", json=row).json()["category"]
+        (listed,) = finance.get("/thresholds", wallet="acme/web", category=category)["thresholds"]
+        assert category == listed["category"]
+    for query in ({"category": "vioce"}, {"wallet": "acme:voice"}):
+        assert 422 == finance.ask("GET", "/thresholds", params=query).status_code
+
+
+def test_an_id_and_a_month_have_the_described_form(finance: Program) -> None:
+    paths = finance.description["paths"]
+    (number,) = paths["/alerts/{id}"]["get"]["parameters"]
+    assert parse_id(str(MAX_ID)) is not None
+    assert re.fullmatch(number["schema"]["pattern"], str(MAX_ID))
+    assert None is re.fullmatch(number["schema"]["pattern"], f"{MAX_ID}0")
+    month = paths["/statements/{month}"]["get"]["parameters"][0]["schema"]["pattern"]
+    assert ["2026-11", None] == [
+        found and found[0] for found in (re.fullmatch(month, text) for text in ("2026-11", "2026-13"))
+    ]
