@@ -161,7 +161,7 @@ def _query_parameters(route: ApiRoute, components: Mapping[str, Any]) -> list[di
 def _without_null(declared: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a parameter, which is left out instead of being null."""
     schema = dict(declared)
-    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    kinds: list[dict[str, Any]] = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema
     del schema["anyOf"], schema["default"]
