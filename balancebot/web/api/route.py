@@ -47,7 +47,7 @@ _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UT
 Cursor: TypeAlias = Annotated[
     str,
     Meta(
-        max_length=500,
+        max_length=2 * (4 * MAX_WALLET + 64),  # hexadecimal digits of UTF-8
         description="`next_cursor` of the previous page",
         extra_json_schema={"pattern": "^(?:[0-9a-f]{2})*$"},
     ),

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.pattern import MAX_WALLET
+from balancebot.domain.pattern import MAX_NAME, MAX_WALLET
 from balancebot.store import alerts as stored_alerts
 from balancebot.store.types import MAX_ID, parse_id
 from tests.web.api.conftest import Program
@@ -418,3 +418,14 @@ def test_an_id_and_a_month_have_the_described_form(finance: Program) -> None:
     assert ["2026-11", None] == [
         found and found[0] for found in (re.fullmatch(month, text) for text in ("2026-11", "2026-13"))
     ]
+
+
+def test_pages_go_on_after_the_longest_names(desk: Desk, viewer: Program) -> None:
+    long = WalletName(f"{'短' * MAX_NAME}/{'信' * MAX_NAME}")
+    desk.world.configure(WalletName("acme"), long)
+    for name in (WalletName("acme"), long):
+        desk.world.shows(industry(5), wallet=name)
+        desk.world.limit(name, "voice", warning_below=1)
+    desk.world.poll()
+    assert 8 == len(_all(viewer, "/balances", "balances", limit=1))
+    assert 2 == len(_all(viewer, "/thresholds", "thresholds", limit=1))
