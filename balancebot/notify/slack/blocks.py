@@ -8,24 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias
 
 from balancebot.catalogue import without_middle
 from balancebot.domain.alert import AlertKind, Reason
 from balancebot.domain.message import (
     Action,
     AlertMessage,
-    ChannelFailureMessage,
-    DigestMessage,
     GroupMessage,
     Message,
-    NoticeMessage,
     OutgoingMessage,
-    SilenceMessage,
-    TestMessage,
 )
 from balancebot.i18n import Wording
-from balancebot.notify.render import Renderer
+from balancebot.notify.render import Renderer, stem_of
 
 Block: TypeAlias = dict[str, Any]
 
@@ -245,17 +240,7 @@ def _follows(outgoing: OutgoingMessage, message: AlertMessage) -> bool:
 
 
 def _template(content: Message) -> str:
-    match content:
-        case AlertMessage():
-            return "slack/alert.j2"
-        case GroupMessage():
-            return "slack/group.j2"
-        case DigestMessage():
-            return "slack/digest.j2"
-        case TestMessage() | ChannelFailureMessage() | SilenceMessage() | NoticeMessage():
-            return "slack/notice.j2"
-        case _:
-            assert_never(content)
+    return f"slack/{stem_of(content)}.j2"
 
 
 def _reply_template(content: Message) -> str:
