@@ -298,15 +298,15 @@ class Paths:
             found = first - (1.0 - self.rest[rows]) + step + (wanted - before) / np.maximum(into, 1e-12)
             hours[rows, columns] = np.where(total[:, -1] > 0, found, hours[rows, columns])
 
-    def usage_by(self, span: int) -> UsageDistribution:
-        """Return the distribution of the usage up to the end of a span, with fields [N]."""
-        return UsageDistribution(*(field[:, min(span, field.shape[1] - 1)] for field in self.usage))
+    def usage_by(self, span: int | NDArray[np.int64]) -> UsageDistribution:
+        """Return the distribution of the usage up to the end of a span, with fields [N], or of S spans: [N, S]."""
+        return UsageDistribution(*(field[:, np.minimum(span, field.shape[1] - 1)] for field in self.usage))
 
-    def quantile(self, chance: float, span: int) -> Floats:
-        """Return the usage [N] by the end of a span that isn't exceeded with the given probability."""
+    def quantile(self, chance: float, span: int | NDArray[np.int64]) -> Floats:
+        """Return the usage that isn't exceeded with a probability by the end of a span, [N], or of S spans, [N, S]."""
         at = self.usage_by(span)
         most = at.usual + at.dated + at.burst_mean * (at.bursts + 8.0)
-        low, high = np.full(len(most), -20.0), np.log2(most + 1.0) + 4 * at.up + 1
+        low, high = np.full(most.shape, -20.0), np.log2(most + 1.0) + 4 * at.up + 1
         for _ in range(40):
             middle = (low + high) / 2
             over = at.exceeds(2.0**middle) > 1.0 - chance
