@@ -306,6 +306,8 @@ class App:
         """Close all connections except those of the database."""
         if "_jsms" in self.__dict__:
             self._jsms.close()
+        if self.__dict__.get("openid") is not None:
+            self.__dict__["openid"].close()
         for channel in self.__dict__.get("channels", {}).values():
             channel.close()
 

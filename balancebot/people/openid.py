@@ -142,6 +142,10 @@ class OpenIdConnect:
             claims = self._user_info(service, answer, claims) | claims
         return Identity(name=_name_of(claims), groups=_groups_of(claims))
 
+    def close(self) -> None:
+        """Close the connections to the service."""
+        self._client.close()
+
     def end_session_page(self, *, now: datetime) -> str:
         """Return the page on which a user logs out at the service; '' if it isn't known."""
         try:
@@ -265,7 +269,8 @@ class OpenIdConnect:
                     content += chunk
                     if len(content) > _MAX_ANSWER or monotonic() > until:
                         raise OpenIdError(OpenIdFault.UNREACHABLE, "the answer is too large or too slow")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        # RuntimeError: a reload has closed the connections meanwhile
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
             raise OpenIdError(OpenIdFault.UNREACHABLE, f"{_host(place)}: {type(error).__name__}") from None
         if answer.status_code >= 500:
             raise OpenIdError(OpenIdFault.UNREACHABLE, f"{_host(place)}: {answer.status_code}")
