@@ -12,9 +12,11 @@ from balancebot.app import App, build_app
 from balancebot.config import Settings, load
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
+from balancebot.domain.message import NoticeMessage
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import ThresholdRow
-from balancebot.store import queues, thresholds, workers
+from balancebot.store import channel_failures, outbox, queues, thresholds, workers
 from balancebot.store.database import Database
 from tests.outbox_bench import HandClock
 from tests.standins.bots import KEY, SECRET, Service, serving
@@ -275,3 +277,21 @@ def test_a_digest_is_no_incident(tmp_path: Path) -> None:
 
     assert isinstance(faults, tuple)
     assert ["digests[0].channels"] == [fault.key for fault in faults]
+
+
+@pytest.mark.parametrize(("is_trouble", "severities"), [(True, ["error"]), (False, [])])
+def test_a_notice_is_an_incident_only_if_somebody_must_act(
+    database: Database, tmp_path: Path, clock: HandClock, is_trouble: bool, severities: list[str]
+) -> None:
+    with serving(Service("pagerduty", clock.now)) as service:
+        story = Story(database, tmp_path, service, clock)
+        notice = NoticeMessage(at=NOON, title=sentence("The database is damaged"), is_trouble=is_trouble)
+        with database.write() as conn:
+            outbox.enqueue_plain(
+                conn, message=notice, destinations=[Destination("ops", "pagerduty")], now=NOON
+            )
+        story.deliver()
+
+        assert severities == [document["payload"]["severity"] for document in story.sent]
+        with database.read() as conn:
+            assert ((), 0) == (channel_failures.current(conn), outbox.num_pending(conn))

@@ -57,7 +57,7 @@ class PagerDutyChannel(PostingChannel):
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
         """Send the events for a message; the ref contains the incident's key."""
-        if isinstance(outgoing.message, DigestMessage | NoticeMessage):
+        if isinstance(outgoing.message, DigestMessage):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED, message=sentence("PagerDuty takes alerts only")
             )
@@ -130,6 +130,8 @@ def _actions_of(outgoing: OutgoingMessage) -> list[EventAction]:
             return [] if outgoing.action is Action.EDIT else [EventAction.RESOLVE]
         case TestMessage():
             return [EventAction.TRIGGER, EventAction.RESOLVE]
+        case NoticeMessage() as notice if not notice.is_trouble:
+            return []  # it can wait for somebody to read it elsewhere
         case _:
             return [EventAction.TRIGGER]
 
@@ -151,7 +153,7 @@ def _severity_of(outgoing: OutgoingMessage) -> str:
         case GroupMessage() as group:
             worst = max((item.alert.severity for item in group.members), default=Severity.WARNING)
             return "critical" if worst >= Severity.CRITICAL else "warning"
-        case ChannelFailureMessage():
+        case ChannelFailureMessage() | NoticeMessage():
             return "error"
         case _:
             return "info"
