@@ -224,7 +224,7 @@ def system_status(
         num_open={(kind, severity): num for kind, severity, num in alerts.num_open(conn)},
         muted=alerts.muted_counts(conn),
         num_pending=outbox.num_pending(conn),
-        refusals=channel_failures.current(conn),
+        refusals=tuple(failure for failure in channel_failures.current(conn) if not failure.only_edits),
         last_cycle_at=None if last_cycle is None else last_cycle.at,
         num_set_aside=len(set_aside.remarks(conn)),
     )

@@ -28,6 +28,8 @@ class ChannelFailure:
     destination: str
     message: Sentence
     since: datetime
+    only_edits: bool = False
+    """Messages arrive, but older ones can't be edited."""
 
 
 def record(
@@ -130,4 +132,5 @@ def _failure(value: str, since: datetime) -> ChannelFailure:
         destination=document["destination"],
         message=Sentence.restored(document["message"]),
         since=since,
+        only_edits="age" in document,
     )

@@ -10,7 +10,8 @@ from balancebot.config import Settings, load
 from balancebot.domain.alert import Reason
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.message import NoticeMessage
-from balancebot.domain.threshold import ThresholdRow
+from balancebot.domain.threshold import ThresholdBook, ThresholdRow
+from balancebot.overview.balances import system_status
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import channel_failures, thresholds
 from balancebot.store.database import Database
@@ -128,6 +129,11 @@ def test_people_are_told_once_whatever_else_can_be_edited(bench: Bench, alert: i
     assert isinstance(notice, NoticeMessage)
     assert "Older messages in #ops can't be edited" == str(notice.title)
     assert ["not_editable"] == standing(bench)
+    with bench.database.read() as conn:
+        status = system_status(
+            conn, book=ThresholdBook(()), stale_after=timedelta(hours=1), now=bench.clock.now()
+        )
+    assert () == status.refusals
 
 
 def test_it_is_over_when_a_message_as_old_is_edited(bench: Bench, alert: int) -> None:
