@@ -295,7 +295,7 @@ class App:
         return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
 
     def damage_remarks(self) -> Sequence[str]:
-        """Return a line about each wallet that is set aside because rows of it are damaged."""
+        """Return a line about a damaged file, and about each wallet that is set aside because rows of it are damaged."""
         try:
             with self.database.read() as conn:
                 return set_aside.remarks(conn)

@@ -130,6 +130,11 @@ class _FromDatabase(Collector):
             "Wallets that are neither read nor judged because rows of theirs are damaged",
             value=now.num_set_aside,
         )
+        yield GaugeMetricFamily(
+            "balancebot_database_damaged",
+            "Whether the last daily check has found the file of the SQLite database damaged",
+            value=int(now.file_is_damaged),
+        )
         refusals = GaugeMetricFamily(
             "balancebot_channel_refusals",
             "Destinations that refuse messages until a person has acted",

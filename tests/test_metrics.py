@@ -65,6 +65,12 @@ def test_wallets_that_are_set_aside_are_counted() -> None:
     assert "balancebot_wallets_set_aside 2.0" in lines
 
 
+def test_a_damaged_file_is_shown() -> None:
+    for damaged in (False, True):
+        lines = Metrics(lambda: replace(QUIET, file_is_damaged=damaged)).text().decode().splitlines()  # noqa: B023 -- called at once
+        assert f"balancebot_database_damaged {float(damaged)}" in lines
+
+
 def test_names_that_bite_are_labels_like_any_other(sqlite_url: str) -> None:
     # what no database takes can't come from one
     bites = [bite[:60].encode(errors="ignore").decode() for bite in BITES.values()]

@@ -23,6 +23,7 @@ from balancebot.cli.generation import Generation, with_what_can_change
 from balancebot.cli.process import notify_service_manager
 from balancebot.clock import SteadyClock, SystemClock
 from balancebot.config import ConfigFault, SecretsWatch, Settings
+from balancebot.history.check_file import check_file
 from balancebot.history.prune import pack, prune_steadily
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
@@ -323,6 +324,7 @@ class Daemon:
             Job(name="digests", every=timedelta(seconds=5), run=self._send_digests),
             Job(name="apps_files", every=timedelta(seconds=1), run=self._reread_apps),
             Job(name="reload", every=timedelta(seconds=1), run=self._reload_if_due),
+            Job(name="check_file", every=timedelta(days=1), run=self._check_file),
             Job(name="prune", every=timedelta(hours=1), run=self._prune),
             Job(name="pack", every=timedelta(seconds=1), run=self._pack),
             Job(name="heartbeat", every=timedelta(seconds=1), run=self._send_heartbeat),
@@ -360,6 +362,12 @@ class Daemon:
 
     def _reread_apps(self) -> None:
         self._app.reread_apps()
+
+    def _check_file(self) -> None:
+        app = self._app
+        destinations = app.settings.routing.default_destinations
+        if check_file(app.database, destinations=destinations, now=app.clock.now()):
+            self._scheduler.run_now("deliver")
 
     def _prune(self) -> None:
         now = self._app.clock.now()

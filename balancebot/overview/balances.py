@@ -212,6 +212,8 @@ class SystemStatus:
     """When the last complete poll cycle ended; None = there was none."""
     num_set_aside: int = 0
     """How many wallets are neither read nor judged because rows of theirs are damaged."""
+    file_is_damaged: bool = False
+    """Whether the last check has found the file of a SQLite database damaged."""
 
 
 def system_status(
@@ -226,5 +228,6 @@ def system_status(
         num_pending=outbox.num_pending(conn),
         refusals=tuple(failure for failure in channel_failures.current(conn) if not failure.only_edits),
         last_cycle_at=None if last_cycle is None else last_cycle.at,
-        num_set_aside=len(set_aside.remarks(conn)),
+        num_set_aside=len(set_aside.known(conn)),
+        file_is_damaged=installation.find(conn, installation.FILE_DAMAGE) is not None,
     )

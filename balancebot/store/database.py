@@ -195,6 +195,19 @@ class Database:
         if self._file is not None:
             self._file.forget()
 
+    def quick_check(self) -> tuple[str, ...]:
+        """Return the first faults in the structure of the SQLite file, for people; always nothing on PostgreSQL.
+
+        Takes half a second of CPU per 100 MB, while others read and write; `PRAGMA integrity_check` takes ten times that.
+        """
+        if not self.is_sqlite:
+            return ()
+        # a connection of its own, whose cache has no pages from before
+        engine = _sqlite_engine(self.url, self._wait, begin="BEGIN", poolclass=NullPool)
+        with self._explained(), engine.begin() as connection:
+            answers = connection.exec_driver_sql("PRAGMA quick_check(3)").scalars().all()
+        return tuple(" ".join(str(answer).split()) for answer in answers if answer != "ok")
+
     def verify(self, connection: Connection) -> None:
         """Raise DatabaseError unless this is the database that `upgrade` has opened, in the version of this program.
 

@@ -12,6 +12,8 @@ from balancebot.store.types import insert_into
 
 LAST_CYCLE = "last_cycle"
 """The fact with the end of the last complete poll cycle."""
+FILE_DAMAGE = "file_damage"
+"""The fact with what the last check has found wrong with the file of a SQLite database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,20 +65,28 @@ def record(conn: Connection, *, recorded: Collection[WalletName], now: datetime)
 
     `recorded` are wallets whose readings were just stored: those that were set aside before are repaired.
     """
-    aside, known = of(conn).wallets, current(conn)
-    new = {name: damage for name, damage in aside.items() if name not in known}
+    aside, stored = of(conn).wallets, current(conn)
+    new = {name: damage for name, damage in aside.items() if name not in stored}
     for name, damage in new.items():
         installation.note(conn, _PREFIX + name, damage, now=now)
-    repaired = [name for name in known if name not in aside and name in recorded]
+    repaired = [name for name in stored if name not in aside and name in recorded]
     if repaired:
         conn.execute(delete(facts).where(facts.c.key.in_([_PREFIX + name for name in repaired])))
     return new
 
 
 def remarks(conn: Connection) -> list[str]:
-    """Return a line for people about each wallet that is set aside, by this process or another."""
-    found = current(conn) | dict(of(conn).wallets)
-    return [f"{name} is neither read nor judged: {damage}" for name, damage in sorted(found.items())]
+    """Return a line for people about the file, if it is damaged, and about each wallet that is set aside."""
+    file = installation.find(conn, installation.FILE_DAMAGE)
+    return [
+        *([] if file is None else [f"the file is damaged: {file.value}; restore a backup"]),
+        *(f"{name} is neither read nor judged: {damage}" for name, damage in sorted(known(conn).items())),
+    ]
+
+
+def known(conn: Connection) -> dict[WalletName, str]:
+    """Return what is damaged, by wallet that is set aside by this process or another."""
+    return current(conn) | dict(of(conn).wallets)
 
 
 def current(conn: Connection) -> dict[WalletName, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Outcome
+from tests.cli.daemon import running, until
 from tests.cli.firm import Firm
 
 Run = Callable[..., Outcome]
@@ -64,3 +65,24 @@ def test_the_others_are_shown_and_read_and_every_command_names_the_wallet(
     checked = balancebot("check", "--offline")
     assert (1, True) == (checked.status, f"FAIL  database: {said}" in checked.out)
     assert f"{damaged}: not watched any more" in json.dumps(firm.slack.messages("ops-alerts"))
+
+
+def test_the_daemon_finds_a_page_that_nobody_has_needed_yet(
+    firm: Firm, balancebot: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "balancebot.db"
+    assert 0 == balancebot("poll").status
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sessions'").fetchone()
+    connection.close()
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * 4096)
+        opened.write(bytes(4096))
+
+    with running(tmp_path):
+        until(lambda: "The database's file is damaged" in json.dumps(firm.slack.messages("ops-alerts")))
+        shown, checked = balancebot("status"), balancebot("check", "--offline")
+
+    assert (1, True) == (shown.status, "the file is damaged: " in shown.err)
+    assert (1, True) == (checked.status, "FAIL  database: the file is damaged: " in checked.out)

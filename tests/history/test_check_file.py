@@ -1,0 +1,73 @@
+"""A page of the SQLite file that the disk has lost is found before somebody needs it, and told once."""
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from balancebot.domain.message import NoticeMessage
+from balancebot.domain.routing import Destination
+from balancebot.history.check_file import check_file
+from balancebot.store import set_aside
+from balancebot.store.database import Database
+from balancebot.store.tables import notifications, users
+from tests.world import NOON
+
+PAGE = 4096
+"""Bytes."""
+OPS = Destination("slack", "#ops")
+
+
+def overwrite(file: Path, page: int, data: bytes) -> bytes:
+    """Put other bytes into a page, as a failing disk does, and return what was there."""
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * PAGE)
+        before = opened.read(PAGE)
+        opened.seek((page - 1) * PAGE)
+        opened.write(data)
+    return before
+
+
+def notices(database: Database) -> list[str]:
+    with database.read() as conn:
+        messages = conn.scalars(select(notifications.c.message).order_by(notifications.c.id)).all()
+    return [
+        str(line) for message in messages if isinstance(message, NoticeMessage) for line in message.lines[:1]
+    ]
+
+
+def remarks(database: Database) -> list[str]:
+    with database.read() as conn:
+        return set_aside.remarks(conn)
+
+
+def check(database: Database, **later: float) -> bool:
+    return check_file(database, destinations=[OPS], now=NOON + timedelta(**later))
+
+
+def test_a_sound_database_is_no_news(database: Database) -> None:
+    assert not check(database)
+    assert ([], []) == (notices(database), remarks(database))
+
+
+def test_a_page_of_zeros_is_told_once_and_stands_until_the_file_is_sound(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(sqlite_url)
+    with database.read() as conn:  # it has the page in its cache
+        assert [] == conn.execute(select(users)).all()
+    with sqlite3.connect(database.place) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'users'").fetchone()
+    connection.close()
+    lost = overwrite(Path(database.place), page, bytes(PAGE))
+
+    assert [True, False] == [check(database), check(database, days=1)]
+    (told,) = notices(database)
+    (remark,) = remarks(database)
+    assert (True, True) == (database.place in told, told in remark)
+    assert 2 == sum(record.message == "database.damaged" for record in caplog.records)
+
+    overwrite(Path(database.place), page, lost)
+    assert (False, []) == (check(database, days=2), remarks(database))
