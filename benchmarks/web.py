@@ -3,7 +3,7 @@
     python benchmarks/web.py [--wallets 1000] [--times 15]
 
 The wallets have a balance in about half of their categories; the wallet whose page is requested has a month of hourly
-history, and every fifth wallet has a threshold row. Prints kilobytes and the median and 95th percentile in
+history with mailings, and every fifth wallet has a threshold row. Prints kilobytes and the median and 95th percentile in
 milliseconds. Exits with 1 if a page is over 200 KB, or slower than 100 ms in the median at up to 1,000 wallets. `first`
 is the first request of the overview after new readings, while it is computed again in the background.
 """
@@ -36,6 +36,7 @@ from balancebot.domain.next_reading import NextReading
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role
+from balancebot.estimates.refit import refit_models
 from balancebot.people.users import add_user
 from balancebot.store import estimates, readings, thresholds, usage, wallets
 from balancebot.store.database import Database
@@ -46,6 +47,7 @@ from balancebot.web.server import serve
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MAX_KILOBYTES, MAX_MILLISECONDS = 200.0, 100.0
 HISTORY_HOURS = 30 * 24
+LEFT = 400_000
 PASSWORD = "a long secret"
 
 
@@ -73,6 +75,8 @@ def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
         reads, estimate_rows = [], []
         for name in watched:
             found = Readings(*(reading(dice) for _ in Category))
+            if name == watched[1]:
+                found = Readings(*(LEFT,) * 4)
             reads.append(
                 readings.GoodRead(
                     wallet_id=ids[name],
@@ -115,22 +119,28 @@ def estimate_row(
 
 
 def give_history(database: Database, name: WalletName) -> None:
-    """Store a month of history of one wallet."""
+    """Store a month of history of one wallet, with a mailing every 100 hours, and fit its usage models."""
     last = int(NOW.timestamp() // 3600)
+    left = LEFT + HISTORY_HOURS * 1_000 + HISTORY_HOURS // 100 * 50_000
     with database.write() as conn:
         ids = wallets.ids(conn)
         for back in range(HISTORY_HOURS, 0, -1):
             hour = last - back
-            left = 1_000_000 - (HISTORY_HOURS - back) * 1_000
+            used = 51_000 if back % 100 == 50 else 1_000
+            left -= used
             usage.add(
                 conn,
                 ids,
                 {
-                    Hour(hour, BalanceKey(name, category)): Booked(use=1_000, exposure=3600)
+                    Hour(hour, BalanceKey(name, category)): Booked(use=used, exposure=3600)
                     for category in Category
                 },
                 {name: Seen(hour * 3600 + 3599, Readings(*(left,) * 4))},
             )
+    with database.read() as conn:
+        row = wallets.find(conn, name)
+    assert row is not None
+    refit_models(database, [row], zone="UTC", from_scratch=True)
 
 
 def set_limits(database: Database, watched: list[WalletName]) -> None:

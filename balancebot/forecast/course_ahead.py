@@ -62,8 +62,8 @@ def course_ahead(
     if not paths.known[0]:
         return ()
     spans = np.array([int(np.argmin(np.abs(paths.time[0] - after))) for after in hours])
-    used = np.stack([paths.quantile(chance, spans)[0] for chance in (0.9, 0.5, 0.1)], axis=1)
-    levels = np.minimum.accumulate(np.maximum(balance - used, 0.0), axis=0)
+    used = paths.quantile(np.array([[0.9], [0.5], [0.1]]), spans)
+    levels = np.minimum.accumulate(np.maximum(balance - used.T, 0.0), axis=0)
     alive = min(int((levels[:, 2] > 0).sum()) + 1, count)
     start = LevelAhead(at=observed_at, p10=float(balance), p50=float(balance), p90=float(balance))
     return (
