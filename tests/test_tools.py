@@ -36,6 +36,17 @@ def test_every_flow_is_counted() -> None:
     assert 0 < found["package"]["python_files"] < found["package"]["lines"]
 
 
+def test_the_walk_of_a_newcomer_takes_the_commands_of_the_readme() -> None:
+    command = [sys.executable, str(_ROOT / "tools" / "walk.py"), "--list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    readme = (_ROOT / "README.md").read_text()
+    assert [] == [line for line in listed if line not in readme]
+    assert ["python3 -m venv", "pip install .", "balancebot simulate --port"] == [
+        " ".join(line.split()[:3]) for line in listed[:3]
+    ]
+    assert "balancebot run" == listed[-1]
+
+
 def test_the_site_holds_every_page_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     subprocess.run([sys.executable, _ROOT / "tools" / "site.py", tmp_path], check=True, timeout=PATIENCE)
     pages = {page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.md")}
