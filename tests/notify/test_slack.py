@@ -298,6 +298,18 @@ def test_a_message_that_stands_twice_is_withdrawn_and_one_that_is_gone_is_no_err
     assert slack.messages("ops-alerts") == []
 
 
+def test_a_refused_search_is_made_again_before_the_message_is_sent_again(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.add_channel("ops-alerts")
+    slack.fail_next("conversations.history", *[Fault(error="something_new")] * 6)
+    kinds = [
+        kind_of(channel.find(replace(outgoing(CRITICAL), attempt=attempt), after=None))
+        for attempt in range(1, 7)
+    ]
+    assert [ChannelErrorKind.SERVER] * 5 + [ChannelErrorKind.REJECTED] == kinds
+
+
 def test_a_channel_that_was_replaced_by_another_of_its_name_is_resolved_anew_at_once(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:

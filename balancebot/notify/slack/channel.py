@@ -38,6 +38,8 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 _MOST_SEARCHED: Final = 25
 """In pages of 200 messages, the latest first. Times aren't used to limit the search, as this machine's clock may have
 been wrong."""
+_MOST_REFUSALS: Final = 6
+"""From this attempt on, a search that is refused counts as one that isn't possible."""
 _NAME_PREFIX: Final = "#"
 _CANT_FIND: Final = {"missing_scope", "unknown_method", "channel_not_found"}
 
@@ -199,7 +201,7 @@ class SlackChannel:
         )
         for page in islice(pages, _MOST_SEARCHED):
             if isinstance(page, ChannelError):
-                return _unsearchable(page)
+                return _unsearchable(page, outgoing.attempt)
             found += [
                 MessageRef(channel_id=channel_id, message_id=timestamp)
                 for message in page
@@ -352,8 +354,10 @@ def _harmless(error: ChannelError) -> ChannelError:
     return ChannelError(kind=ChannelErrorKind.SERVER, message=error.message)
 
 
-def _unsearchable(error: ChannelError) -> ChannelError:
-    """Return the error of a search: without permission it isn't retried, otherwise it is."""
+def _unsearchable(error: ChannelError, attempt: int) -> ChannelError:
+    """Return the error of a search: without permission it isn't retried, after another refusal only a few times."""
     if isinstance(error, SlackError) and error.code == "missing_scope":
         return ChannelError(kind=ChannelErrorKind.REJECTED, message=error.message)
+    if error.kind is ChannelErrorKind.REJECTED and attempt < _MOST_REFUSALS:
+        return ChannelError(kind=ChannelErrorKind.SERVER, message=error.message)
     return _harmless(error)
