@@ -30,7 +30,7 @@ test: $(VENV)/.installed-dev ## all tests except the long ones
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long" # they wait as much as they compute
 	@$(BIN)/python -m pytest -q -n 0 -m timing # tests that assert seconds run alone
 
-test-long: $(VENV)/.installed-dev ## the tests that take minutes: three months of forty wallets, compared with their statements
+test-long: $(VENV)/.installed-dev ## the tests that take minutes: three months of forty wallets; the wheel on each Python (needs uv and the network)
 	@$(BIN)/python -m pytest -q -n 0 -m long
 
 lowest: ## all tests with the oldest versions that pyproject.toml allows (needs uv and the network)

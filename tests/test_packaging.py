@@ -127,6 +127,40 @@ def test_the_wheel_starts_on_each_python_that_is_there(wheel: Path, tmp_path: Pa
         assert expected in done.stdout
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("python", _pythons())
+def test_with_its_locked_packages_it_works_on_each_python_that_is_there(
+    wheel: Path, tmp_path: Path, python: str
+) -> None:
+    """Needs uv, and the network for what isn't in its cache."""
+    home = tmp_path / "venv"
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}
+    }
+
+    def run(*words: str | Path) -> str:
+        done = subprocess.run(
+            words,
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5 * PATIENCE,
+        )
+        assert 0 == done.returncode, done.stdout + done.stderr
+        return done.stdout
+
+    install = ("uv", "pip", "install", "--quiet", "--python", home / "bin" / "python")
+    run("uv", "venv", "--quiet", "--python", python, home)
+    run(*install, "--require-hashes", "--requirement", _ROOT / "requirements.lock")
+    run(*install, "--no-deps", wheel)
+    program = home / "bin" / "balancebot"
+    assert "Recovered from warning" in run(program, "demo", "--once")
+    run(program, "init", "--account", "acme", "--dev-key", "key", "--dev-secret", "secret")
+    assert "configuration" in run(program, "check", "--offline")
+
+
 def test_the_wheel_of_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
     build = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
     subprocess.run([sys.executable, "-c", build, tmp_path], cwd=_ROOT, check=True, capture_output=True)
