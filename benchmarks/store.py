@@ -121,13 +121,13 @@ def measure_cycles(
     return {step: seconds / times / len(ids) * 1e6 for step, seconds in costs.seconds.items()}
 
 
-def write_year(database: Database, wallet_ids: list[int]) -> None:
+def write_year(database: Database, wallet_ids: list[int], until: datetime = START) -> None:
     """Write the rows that a year of 5-minute readings leaves with the default retention, not packed yet.
 
     Usage follows the hour of the day and chance, and readings come some seconds early or late, as they do.
     """
     chance = random.Random(20261124)
-    end, raw = int(START.timestamp()), int(RetentionConfig().raw.total_seconds())
+    end, raw = int(until.timestamp()), int(RetentionConfig().raw.total_seconds())
     levels = {wallet_id: [10_000_000, 4_000_000] for wallet_id in wallet_ids}
     for first in range(end - 365 * _DAY, end, _DAY):
         snapshots, hours = [], []
@@ -193,10 +193,10 @@ def measure_reads(database: Database, wallet_ids: list[int]) -> dict[str, float]
     return found
 
 
-def pack_all(database: Database) -> None:
+def pack_all(database: Database, now: datetime = START) -> None:
     """Pack what is over, and print what it took."""
     cpu, num_rows, longest, last = time.process_time(), 0, 0.0, time.perf_counter()
-    for gone in pack(database, now=START):
+    for gone in pack(database, now=now):
         num_rows += gone
         longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
     each = (time.process_time() - cpu) / max(1, num_rows) * 1e6

@@ -15,8 +15,8 @@ from balancebot.store.tables import daily_use, hourly_use
 from balancebot.store.types import chunked
 from balancebot.store.usage import Used, UseRow
 
-_LOOK_BACK = 48
-"""How many hours back most balances were read; the others are searched for individually."""
+_LOOK_BACK = 1, 6, 48
+"""How many hours back readings are looked for, of the wallets not found yet; the others are searched for individually."""
 
 
 class ValueAt(NamedTuple):
@@ -112,12 +112,11 @@ def first_values(
 ) -> dict[tuple[int, Category], int]:
     """Return the value of each balance at the begin of an hour, calculated back from its readings in the hour."""
     found: dict[tuple[int, Category], int] = {}
-    for row in usage.hours(conn, since=hour, until=hour + 1):
-        if row.wallet_id in wallet_ids:
-            for category, reading in row.readings.items():
-                used = row.of(category)
-                if reading is not Absent.UNREAD:
-                    found[row.wallet_id, category] = _amount(reading) - used.net + used.after
+    for row in usage.hours(conn, since=hour, until=hour + 1, wallet_ids=wallet_ids):
+        for category, reading in row.readings.items():
+            used = row.of(category)
+            if reading is not Absent.UNREAD:
+                found[row.wallet_id, category] = _amount(reading) - used.net + used.after
     return found
 
 
@@ -128,14 +127,15 @@ def values_at(
 
     Without `deep` only readings of the two days before are considered.
     """
-    wanted = set(wallet_ids)
     found: dict[tuple[int, Category], ValueAt] = {}
-    _take(
-        found,
-        (row for row in usage.hours(conn, since=hour - _LOOK_BACK, until=hour) if row.wallet_id in wanted),
-    )
+    missing = set(wallet_ids)
+    for back in _LOOK_BACK:
+        _take(found, usage.hours(conn, since=hour - back, until=hour, wallet_ids=missing))
+        missing = {id_ for id_ in missing if any((id_, category) not in found for category in Category)}
+        if not missing:
+            return found
     if deep:
-        for wallet_id in wanted:
+        for wallet_id in missing:
             for category in Category:
                 if (wallet_id, category) not in found and (
                     old := _old_value(conn, wallet_id, category, hour)

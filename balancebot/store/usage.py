@@ -219,9 +219,11 @@ def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list
     return [_use(row) for row in conn.execute(wanted)]
 
 
-def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
-    """Yield every wallet's hours in `[since, until)`, oldest first."""
-    return map(_use, packing.rows(conn, PACKED, since=since, until=until))
+def hours(
+    conn: Connection, *, since: int, until: int, wallet_ids: Collection[int] | None = None
+) -> Iterator[UseRow]:
+    """Yield the hours of all or some wallets in `[since, until)`, oldest first."""
+    return map(_use, packing.rows(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids))
 
 
 def courses(
