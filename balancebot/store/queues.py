@@ -128,22 +128,28 @@ def open_queue(
 def _locked(
     conn: Connection, destination: Destination, worker_id: str, now: datetime
 ) -> list[QueuedDelivery] | None:
+    unsettled = and_(
+        rows.c.channel == destination.channel,
+        rows.c.destination == destination.address,
+        rows.c.settled_at.is_(None),
+    )
     found = conn.execute(
         select(rows, notifications.c.reason)
         .join(notifications)
-        .where(
-            rows.c.channel == destination.channel,
-            rows.c.destination == destination.address,
-            rows.c.settled_at.is_(None),
-        )
+        .where(unsettled)
         .order_by(rows.c.notification_id, rows.c.id)
         .limit(_WINDOW)
         .with_for_update(of=rows)
     ).all()
-    sending = [row for row in found if row.state == DeliveryState.SENDING]
-    others = [row.claimed_by for row in sending if row.claimed_by != worker_id]
-    if any(workers.is_alive(conn, other, now=now) for other in others):
+    # A query of its own: while the one above waited for its locks, another worker may have made a row and claimed it.
+    others = conn.scalars(
+        select(rows.c.claimed_by)
+        .where(unsettled, rows.c.state == DeliveryState.SENDING, rows.c.claimed_by != worker_id)
+        .distinct()
+    )
+    if any(workers.is_alive(conn, other, now=now) for other in others.all()):
         return None
+    sending = [row for row in found if row.state == DeliveryState.SENDING]
     if sending:
         deliveries.take_over(conn, [row.id for row in sending], now=now)
     return [_waiting(row, now) for row in found]
@@ -318,6 +324,8 @@ def claim(
     message = _living(conn, destination, step.carrier.alert_id, step.group_id)
     if (step.action is Action.POST) == (message.living.ref is not None):
         return None
+    if len(step.carries) > 1 and not _are_pending(conn, [item.id for item in step.carries]):
+        return None
     sent = _message(conn, step, delivered=message.living.told_at is not None, now=now)
     if isinstance(sent, ChannelFailureMessage) and not channel_failures.is_current(conn, sent):
         # the failure ended before it could be reported
@@ -400,6 +408,11 @@ def _message(conn: Connection, send: PlannedMessage, *, delivered: bool, now: da
         alert_id for message in joined if isinstance(message, GroupMessage) for alert_id in message.new
     )
     return replace(group, new=tuple(new))
+
+
+def _are_pending(conn: Connection, ids: Sequence[str]) -> bool:
+    pending = select(func.count()).where(rows.c.id.in_(ids), rows.c.state == DeliveryState.PENDING)
+    return conn.execute(pending).scalar_one() == len(ids)
 
 
 def _claim(

@@ -5,13 +5,17 @@ import threading
 import time
 
 import pytest
+from sqlalchemy import Connection, text, update
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import AlertMessage, MessageRef, OutgoingMessage
+from balancebot.domain.delivery import QueuePlan
+from balancebot.domain.message import Action, AlertMessage, MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import ChannelError, ChannelErrorKind
-from balancebot.store import outbox
+from balancebot.store import outbox, queues
+from balancebot.store.database import Database
+from balancebot.store.tables import deliveries
 from tests.outbox_bench import OPS, Bench, FakeChannel, arrives, fails, loses_the_answer, loses_the_request
 from tests.patience import PATIENCE
 
@@ -81,6 +85,71 @@ def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None
     report = bench.worker().run()
 
     assert (0, ["opened"]) == (report.num_pending, bench.slack.received())
+
+
+def test_of_two_that_plan_at_the_same_time_one_gets_the_queue(bench: Bench) -> None:
+    """The first one claims a row that it has just made, which the other one's query began too early to see."""
+    if bench.database.is_sqlite:
+        pytest.skip("SQLite lets one transaction write at a time")
+    members = [bench.open() for _ in range(6)]
+    bench.run()
+    assert ["GroupMessage"] == bench.slack.received()
+    bench.enqueue(members[0], Reason.REMINDER)
+    bench.open()
+    bench.worker()
+    plans: list[QueuePlan | None] = []
+
+    def plan(conn: Connection, worker: str) -> QueuePlan | None:
+        return queues.open_queue(
+            conn, OPS, worker_id=worker, group_over=5, can_edit=True, has_threads=True, now=bench.clock.now()
+        )
+
+    def plan_too() -> None:
+        with bench.database.write() as conn:
+            plans.append(plan(conn, "worker-1"))
+
+    other = threading.Thread(target=plan_too)
+    with bench.database.write() as conn:
+        first = plan(conn, "worker-0")
+        assert first is not None
+        edit = first.sends[0]
+        assert Action.EDIT is edit.action
+        other.start()
+        _wait_for_a_lock(bench.database)
+        assert queues.claim(conn, OPS, edit, worker_id="worker-0", now=bench.clock.now()) is not None
+    other.join()
+
+    assert [None] == plans
+
+
+def _wait_for_a_lock(database: Database) -> None:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with database.read() as conn:
+            if conn.execute(waiting).scalar_one():
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+def test_what_was_sent_meanwhile_is_not_sent_again_as_a_part_of_another(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.enqueue(alert, Reason.WORSENED)
+    bench.enqueue(alert, Reason.REMINDER)
+    now = bench.clock.now()
+    with bench.database.write() as conn:
+        plan = queues.open_queue(
+            conn, OPS, worker_id="worker-0", group_over=5, can_edit=True, has_threads=True, now=now
+        )
+        assert plan is not None
+        (reply,) = [send for send in plan.sends if send.action is Action.REPLY]
+        part = next(item for item in reply.carries if item.id != reply.carrier.id)
+        conn.execute(
+            update(deliveries).where(deliveries.c.id == part.id).values(state="delivered", settled_at=now)
+        )
+        assert queues.claim(conn, OPS, reply, worker_id="worker-0", now=now) is None
 
 
 def _deliver_all_at_once(everybody: list[DeliverOutbox]) -> None:
