@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.exc import OperationalError
 
 from balancebot.store import packing
 from balancebot.store.tables import daily_use, hourly_use
@@ -63,25 +64,30 @@ def of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used
 def _of_table(
     conn: Connection, table: Table, since: int, until: int
 ) -> dict[int, tuple[Used, Used, Used, Used]]:
-    return {
-        wallet_id: in_categories(
-            [
-                int(high or 0) * _HALF + int(low or 0)
-                for high, low in zip(values[::2], values[1::2], strict=True)
-            ]
-        )
-        for wallet_id, *values in conn.execute(_summing(table), {"since": since, "until": until})
-    }
+    span = {"since": since, "until": until}
+    try:
+        rows = conn.execute(_summing(table), span).all()
+    except OperationalError:  # SQLite: a sum is larger than a column can hold; in two halves, each is small
+        return {
+            wallet_id: in_categories(
+                [
+                    int(high or 0) * _HALF + int(low or 0)
+                    for high, low in zip(values[::2], values[1::2], strict=True)
+                ]
+            )
+            for wallet_id, *values in conn.execute(_summing(table, in_halves=True), span)
+        }
+    return {wallet_id: in_categories(sums) for wallet_id, *sums in rows}
 
 
 @cache
-def _summing(table: Table) -> Select[Any]:
+def _summing(table: Table, *, in_halves: bool = False) -> Select[Any]:
     bucket = next(iter(table.primary_key))
-    # in two halves: a sum may be larger than a column can hold, and SQLite raises an error then
-    columns = [cast(_summed(table, name), BigInteger) for name in ADDED]
-    halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
+    columns: list[ColumnElement[int]] = [cast(_summed(table, name), BigInteger) for name in ADDED]
+    if in_halves:
+        columns = [half for column in columns for half in (column // _HALF, column % _HALF)]
     within = (bucket >= bindparam("since"), bucket < bindparam("until"))
-    return select(table.c.wallet_id, *halves).where(*within).group_by(table.c.wallet_id)
+    return select(table.c.wallet_id, *map(func.sum, columns)).where(*within).group_by(table.c.wallet_id)
 
 
 def _summed(table: Table, name: str) -> ColumnElement[int]:
