@@ -64,3 +64,10 @@ def test_a_digest_is_late_when_it_was_missed():
 
     assert slot is not None
     assert (False, True) == (slot.is_late(utc("2026-11-23T01:01")), slot.is_late(utc("2026-11-23T04:00")))
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(0, False), (15, False), (15.1, True)])
+def test_a_digest_of_a_quarter_of_an_hour_ago_is_late(minutes, late):
+    slot = Slot(local="2026-11-23T09:00", at=utc("2026-11-23T01:00"))
+
+    assert late is slot.is_late(slot.at + timedelta(minutes=minutes))

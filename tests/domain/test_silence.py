@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.pattern import Patterns
+from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import Silence, pattern_of, silenced_until
 from balancebot.domain.verdict import Severity
 
@@ -68,3 +69,62 @@ def test_fifty_are_shown_by_the_first_and_mean_all() -> None:
     assert isinstance(pattern, Patterns)
     assert pattern.matches(WalletName("acme/49"), Category.VOICE)
     assert not pattern.matches(WalletName("acme/50"), Category.VOICE)
+
+
+def silence(pattern: str, **changes: Any) -> Silence:
+    parsed = Pattern.parse(pattern)
+    assert isinstance(parsed, Pattern)
+    made = Silence(
+        pattern=parsed, begins_at=NOON, until=NOON + timedelta(hours=4), reason="", created_by="Li"
+    )
+    return replace(made, **changes)
+
+
+@pytest.mark.parametrize(
+    ("hours", "ended", "holds"), [(0, False, True), (3.99, False, True), (4, False, False), (1, True, False)]
+)
+def test_it_holds_until_its_time_or_until_somebody_ends_it(hours: float, ended: bool, holds: bool) -> None:
+    made = silence("*", ended_at=NOON if ended else None)
+    assert holds is made.holds(NOON + timedelta(hours=hours))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "everything"), [("*", True), ("**", True), ("acme/*", False), ("*:voice", False)]
+)
+def test_only_a_star_mutes_everything(pattern: str, everything: bool) -> None:
+    assert everything is silence(pattern).mutes_everything
+
+
+def test_several_patterns_mute_everything_if_one_does() -> None:
+    parts = tuple(pattern for text in ("acme", "*") if isinstance(pattern := Pattern.parse(text), Pattern))
+    assert replace(silence("acme"), pattern=Patterns(parts=parts)).mutes_everything
+
+
+@pytest.mark.parametrize(
+    ("severity", "muted", "urgent"),
+    [
+        (Severity.WARNING, True, False),
+        (Severity.CRITICAL, True, True),
+        (Severity.DEPLETED, True, True),
+        (Severity.CRITICAL, False, False),
+    ],
+)
+def test_it_is_urgent_if_it_mutes_what_is_critical(severity: Severity, muted: bool, urgent: bool) -> None:
+    alert = replace(low(OF_ACME), severity=severity, muted_from=Severity.WARNING if muted else None)
+    assert urgent is silence("acme/*").mutes_urgently([low(ACME2), alert])
+    assert not silence("acme2/*").mutes_urgently([alert])
+
+
+def test_a_wallet_counts_as_muted_if_any_of_its_categories_is() -> None:
+    wallets = [ACME, OF_ACME, ACME2]
+    assert [3, 1, 0] == [
+        silence(text).num_wallets(wallets) for text in ("acme*:voice", "acme/*:voice", "shop")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "again"), [(None, False), (0, False), (6.99, False), (7, True), (-0.01, True)]
+)
+def test_it_is_announced_again_each_week(days: float | None, again: bool) -> None:
+    made = silence("*", announced_at=None if days is None else NOON - timedelta(days=days))
+    assert again is made.is_announced_again(NOON)
