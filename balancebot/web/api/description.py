@@ -46,6 +46,11 @@ _REFUSALS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "the database can't be reached",
 }
 
+_REFUSAL_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "`Bearer`"},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "in seconds"},
+}
+
 
 def describe(routes: Iterable[ApiRoute], *, public_url: str) -> dict[str, object]:
     """Return the document; `public_url` is the address of the pages."""
@@ -89,6 +94,7 @@ def _operation(
             **{
                 str(int(status)): {
                     "description": _REFUSALS[status],
+                    "headers": _sent(_REFUSAL_HEADERS.get(status, {})),
                     "content": {PROBLEM_TYPE: {"schema": schema_of[ProblemAnswer]}},
                 }
                 for status in refusals(route)
@@ -119,15 +125,19 @@ def refusals(route: ApiRoute) -> list[HTTPStatus]:
 
 def _success(route: ApiRoute, schema_of: Mapping[Any, dict[str, Any]]) -> dict[str, object]:
     response: dict[str, object] = {"description": route.status.phrase}
-    if route.response_headers:
-        response["headers"] = {
-            name: {"description": meaning, "schema": {"type": "string"}}
-            for name, meaning in route.response_headers.items()
-        }
+    if headers := _sent(route.response_headers) | _sent(route.optional_headers, required=False):
+        response["headers"] = headers
     if route.status is not HTTPStatus.NO_CONTENT:
         schema = {"type": "object"} if route.answer is None else schema_of[route.answer]
         response["content"] = {"application/json": {"schema": schema}}
     return response
+
+
+def _sent(meanings: Mapping[str, str], *, required: bool = True) -> dict[str, object]:
+    return {
+        name: {"description": meaning, "required": required, "schema": {"type": "string"}}
+        for name, meaning in meanings.items()
+    }
 
 
 def _path_parameters(route: ApiRoute) -> list[dict[str, object]]:

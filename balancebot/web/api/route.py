@@ -142,6 +142,9 @@ class ApiRoute:
     request_headers: Mapping[str, str] = field(default_factory=dict)
     """The request headers that the route reads, with their meaning."""
     response_headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers of every success, with their meaning."""
+    optional_headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers of some successes."""
     refuses: tuple[HTTPStatus, ...] = ()
     """The refusals of this route, in addition to those of every route."""
     cost: int = 1

@@ -272,7 +272,7 @@ ROUTES = (
         handler=thresholds,
         query=ThresholdsQuery,
         answer=ThresholdsAnswer,
-        response_headers=_ETAG,
+        optional_headers=_ETAG,
     ),
     ApiRoute(
         method="PUT",

@@ -49,6 +49,8 @@ class Program:
         assert operation is not None, f"{method} {path} isn't described"
         declared = operation["responses"].get(str(answer.status_code))
         assert declared is not None, f"{method} {path} answered {answer.status_code}: {answer.text}"
+        required = [name for name, header in declared.get("headers", {}).items() if header["required"]]
+        assert [] == [name for name in required if name not in answer.headers]
         if "content" not in declared:
             assert b"" == answer.content
             return

@@ -19,6 +19,7 @@ from balancebot.domain.user import Role
 from balancebot.web.api.budget import RequestBudget
 from balancebot.web.api.route import PREFIX, ApiBudgets, ApiRoute
 from balancebot.web.api.routes import ROUTES
+from tests.patience import PATIENCE
 from tests.web.api.conftest import token_of
 from tests.web.conftest import Desk
 
@@ -49,6 +50,9 @@ def _run(desk: Desk, folder: Path, *options: str, token: str | None) -> list[tup
             # was ended can still be read
             "--exclude-checks",
             "positive_data_acceptance,use_after_free",
+            # a loaded machine is slow, which is no fault of what is tested
+            "--request-timeout",
+            str(PATIENCE),
             "--generation-deterministic",
             "--continue-on-failure",
             "--no-color",
