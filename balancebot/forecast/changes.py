@@ -31,6 +31,8 @@ _GROWS = 0.5
 """The prior probability that a balance grows or declines steadily ..."""
 _GROWTH = 0.08
 """... and the standard deviation of its growth, in log2 per week."""
+_FASTER = 0.5
+"""The range reaches this part of the slope further in its direction, because only a part of a slope is believed."""
 _WORTH = 10.0
 """The variation of days weighs as much as this many weeks."""
 _MOST_PERSISTENT = 0.8
@@ -148,10 +150,9 @@ def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     odds *= np.exp(np.minimum(slope**2 / 2 * (1 / error - 1 / likely), 50.0))
     chance, grows = odds / (1 + odds), slope * _GROWTH**2 / likely
     trend = np.clip(chance * grows, -_STEEPEST, _STEEPEST)
-    # the range reaches to the slope as it was seen: a trend has a large effect weeks ahead
-    unclear = np.hypot(
-        np.maximum([trend - slope, slope - trend], 0.0), P90 * np.sqrt(chance * _GROWTH**2 * error / likely)
-    )
+    # it may grow by more or less than believed, or not at all
+    likely_error = P90 * np.sqrt(chance * _GROWTH**2 * error / likely + chance * (1 - chance) * grows**2)
+    unclear = likely_error + _FASTER * np.maximum([-slope, slope], 0.0)
     return np.where(known, trend, 0.0), np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
 
 

@@ -42,7 +42,7 @@ _KNOTS = np.array([
 """Clock hours ahead at which the distribution is computed. In between it is assumed to move with the path."""
 _DAMPING = 16 * 168.0
 """The time constant, in hours, with which a trend fades: a month ahead most of it still applies."""
-_DRIFT = 0.03
+_DRIFT = 0.015
 """In log2 per week: how much every level may drift."""
 _RETURNS = 0.5
 """The probability that a fall ends some day: one that has lasted for L hours has ended after x more with 0.5 x / (L + x)."""

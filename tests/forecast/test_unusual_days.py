@@ -376,3 +376,10 @@ def test_a_balance_of_zero_is_empty_now() -> None:
     series = Sender(30).read(left=0.0)
     assert 0.0 == answer(series).p50[0]
     assert timedelta(0) == timedelta(hours=float(answer(series).p90[0]))
+
+
+def test_the_range_of_growth_reaches_beyond_what_is_believed_of_it() -> None:
+    trend, errors = weekly_trend(*varying_days(0.12, 0.12))
+
+    assert np.mean(trend + errors[1] > 0.12) > 0.9
+    assert np.mean(errors[1] > errors[0]) > 0.9
