@@ -70,7 +70,7 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
     expected = np.tile(own, use.shape[1] // 24) * exposure
     if hot.any():
         due = np.minimum(expected, _last_week(use, exposure) * exposure)
-        calm = (use < CAP / 2 * expected) & (due > typical.mean(1)[:, None] / 4)
+        calm = (use < CAP / 2 * due) & (due > typical.mean(1)[:, None] / 4)
         lasting = hot & (np.cumsum(calm[:, ::-1], axis=1)[:, ::-1] < _CALM_HOURS)
         lasted = lasting.sum(1)[:, None] / gap
         kept = np.where(lasting, np.minimum(use, cap * np.maximum(lasted, 1.0)), kept)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from balancebot.forecast.bursts import usual_use
 from balancebot.forecast.changes import weekly_trend
 from balancebot.forecast.forecast import Forecasts
 from balancebot.forecast.order_advice import needed_until
@@ -383,3 +384,20 @@ def test_the_range_of_growth_reaches_beyond_what_is_believed_of_it() -> None:
 
     assert np.mean(trend + errors[1] > 0.12) > 0.9
     assert np.mean(errors[1] > errors[0]) > 0.9
+
+
+def test_a_quiet_weekend_does_not_end_what_began_on_friday() -> None:
+    """Saturdays use more than usually, if less than a working day: the change may still last."""
+    week = np.zeros((7, 24))
+    week[:5, 9:18], week[5, 9:18] = 20.0, 3.0
+    use = np.concatenate([np.tile(week.ravel(), 4), week[:6].ravel(), np.zeros(24)])[: 34 * 24]
+    use = np.concatenate([np.zeros(24), use])  # the window ends on a Saturday, at midnight
+    friday, saturday = (slice(-day * 24 + 9, -day * 24 + 18) for day in (2, 1))
+
+    def kept(on_saturday: float) -> float:
+        seen = use.copy()
+        seen[friday], seen[saturday] = 200.0, on_saturday
+        return float(usual_use(seen[None], np.ones((1, len(seen))), np.zeros(1)).use[0, friday].mean())
+
+    assert 200.0 == kept(10.0)
+    assert 25.0 > kept(3.0)
