@@ -142,6 +142,10 @@ _PRIOR = 2.0, 16.0
 """(bursts, days): the prior for a balance that is mostly used in bursts ..."""
 _PRIOR_SHARE = 2
 """... weighted by this power of their share in all usage, and by how much they recur."""
+_AS_IF_SEEN = 35.0
+"""In days: usual usage counts as if it had been seen for so long, because all usage of the first days may be one burst."""
+_MOSTLY = 5
+"""A single burst counts by this power of the share of bursts in all usage, so that nearly all must be in bursts."""
 _UNSEEN = 0.5
 """Bursts that recur count half a one more, because orders must suffice although few were seen (Jeffreys' prior)."""
 
@@ -161,7 +165,6 @@ def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
     """Return the rate of `bursts` in this many days, which had `usual` messages of usual usage per day too.
 
     A single burst hardly counts, recurring ones count in full; if nearly all usage is in bursts, a single one counts too.
-    In the first days usual usage counts like that of the prior's days: all usage on one day may be a burst.
     """
     if not bursts or days <= 0:
         return BurstRate(0.0, 0.0, 0.0, 1.0)
@@ -170,8 +173,8 @@ def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
     mean = float(sizes.mean())
     prior = (0.5 * mean) ** 2
     spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
-    share = float(sizes.sum()) / max(float(sizes.sum()) + usual * max(days, _PRIOR[1]), 1e-9)
-    rare = 1.0 - share**4
+    share = float(sizes.sum()) / max(float(sizes.sum()) + usual * max(days, _AS_IF_SEEN), 1e-9)
+    rare = 1.0 - share**_MOSTLY
     counted = count - rare / count**2 + (_UNSEEN * rare if count > 1 else 0.0)
     before = share**_PRIOR_SHARE * counted / count
     evidence = counted + before * _PRIOR[0]

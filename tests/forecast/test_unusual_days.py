@@ -401,3 +401,10 @@ def test_a_quiet_weekend_does_not_end_what_began_on_friday() -> None:
 
     assert 200.0 == kept(10.0)
     assert 25.0 > kept(3.0)
+
+
+def test_a_single_burst_in_the_first_days_is_not_ordered_again() -> None:
+    found = order(Sender(4).bursts(2, 30 * A_DAY).read(left=0.0))
+
+    assert found is not None
+    assert found / (30 * A_DAY) < 4.0
