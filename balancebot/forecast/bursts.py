@@ -73,7 +73,9 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
         calm = (use < CAP / 2 * due) & (due > typical.mean(1)[:, None] / 4)
         lasting = hot & (np.cumsum(calm[:, ::-1], axis=1)[:, ::-1] < _CALM_HOURS)
         lasted = lasting.sum(1)[:, None] / gap
-        kept = np.where(lasting, np.minimum(use, cap * np.maximum(lasted, 1.0)), kept)
+        # if readings are rare, it may have begun late in the first interval, but it lasted through all others
+        hours = np.maximum(lasted, (lasted - 1.0) * gap)
+        kept = np.where(lasting, np.minimum(use, cap * np.maximum(hours, 1.0)), kept)
         kept = np.where(lasting & (gap > 1.0) & (lasted < _ALONE), np.minimum(use, expected), kept)
     bursts: list[list[Burst]] = [[] for _ in use]
     usual_day = 24.0 * kept.sum(1) / np.maximum(exposure.sum(1), 1e-9)

@@ -35,7 +35,7 @@ from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 8
+VERSION = 9
 
 RULE = np.dtype(
     [
@@ -55,6 +55,7 @@ MODEL = np.dtype(
         ("end", "<u4"),  # the first clock hour after its data
         ("begun", "<u4"),  # the clock hour of the first known usage
         ("seen", "<f4"),  # hours of exposure since the first use
+        ("gap", "<f4"),  # usual hours between two readings, if these are rare; otherwise 0
         ("mean", "<f4"),  # usual usage per hour
         ("dispersion", "<f4"),
         ("shape", "<f2", HOURS_OF_WEEK),  # usage by hour of the week, relative to the mean
@@ -223,6 +224,7 @@ def _fit(
     models = np.zeros(len(use), MODEL)
     models["version"] = VERSION
     models["seen"] = exposure.sum(1)
+    models["gap"] = gap
     models["mean"] = profiles.mean
     models["dispersion"] = profiles.dispersion
     models["shape"] = profiles.rate / np.maximum(profiles.mean, 1e-9)[:, None]

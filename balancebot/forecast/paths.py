@@ -327,10 +327,14 @@ class Paths:
         hours = models["end"].astype(np.float64) - models["not_counted_hour"] - 0.5
         went_on = models["not_counted"] >= SAME_BURST * pace * hours
         sent = self._open_excess + np.where(went_on, models["not_counted"], 0.0)
-        is_on = self.known & (sent > 0) & (pace > CAP * self._usual_now)
+        rare = models["gap"] > 1.0
+        usual = np.where(rare, models["mean"], self._usual_now)
+        is_on = self.known & (sent > 0) & (pace > CAP * usual)
         lasted, left = np.minimum(sent / pace, _LONGEST_BURST), balances / pace
         chance = np.maximum(lasted / (lasted + left + _BURST_HOURS), _STARTED)
-        return GoesOn(np.where(is_on & (left <= _LONGEST_BURST), chance, 0.0), left)
+        # a single high reading of a whole day may be a burst or a change: nothing tells yet
+        chance = np.where(rare, _STARTED, np.where(left <= _LONGEST_BURST, chance, 0.0))
+        return GoesOn(np.where(is_on, chance, 0.0), left)
 
     def _levels_now(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, mean: Floats

@@ -408,3 +408,15 @@ def test_a_single_burst_in_the_first_days_is_not_ordered_again() -> None:
 
     assert found is not None
     assert found / (30 * A_DAY) < 4.0
+
+
+@pytest.mark.parametrize(("days_ago", "median"), [(1.0, 30.0), (2.0, 3.0)])
+def test_of_two_readings_a_day_the_first_leaves_open_whether_a_change_lasts(
+    days_ago: float, median: float
+) -> None:
+    sender = scaled(Sender(30), 30 - days_ago, 30, 10.0)
+    sender.use = np.round(sender.use * np.repeat(1.0 + 0.2 * np.sin(np.arange(30.0)), 96))
+    found = answer(sender.read(left=30 * A_DAY, every=96))
+
+    assert days(found.p10) < 4.0
+    assert 0.6 < days(found.p50) / median < 1.7
