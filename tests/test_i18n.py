@@ -76,7 +76,7 @@ def test_a_runway_says_what_it_stands_on() -> None:
         (Crossed(column=None, limit=None, value=0), "nothing is left", "余量为 0"),
     ],
 )
-def test_the_crossed_limit_is_told_with_the_value_that_crossed_it(
+def test_the_crossed_limit_is_shown_with_the_value_that_crossed_it(
     crossed: Crossed, english: str, chinese: str
 ) -> None:
     assert (english, chinese) == (ENGLISH.crossed(crossed), CHINESE.crossed(crossed))
@@ -104,7 +104,7 @@ def test_small_burn_rates_keep_a_decimal() -> None:
     assert [ENGLISH.burn(value) for value in (None, 0.0, 1204.4)] == ["unknown", "no usage", "1,204 a day"]
 
 
-def test_instants_are_told_in_the_zone_of_the_reader() -> None:
+def test_instants_are_shown_in_the_readers_time_zone() -> None:
     assert [ENGLISH.when(NOON), CHINESE.when(NOON)] == ["Tue 24 Nov, 12:00", "11月24日周二 20:00"]
     later = [NOON + timedelta(days=days) for days in (1, 10, 200)]
     assert [ENGLISH.ahead(at, now=NOON) for at in later] == ["Wed 25 Nov, 12:00", "Fri 4 Dec", "12 Jun 2027"]
@@ -164,7 +164,7 @@ def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
     assert ENGLISH.order(replace(advice, messages=0, order_by=None), Category.VOICE, now=NOON) == ""
 
 
-def test_orders_of_many_balances_are_told_by_category() -> None:
+def test_orders_of_many_balances_are_summed_by_category() -> None:
     total = {Category.MARKET: 20_000, Category.INDUSTRY: 60_000, Category.VOICE: 0}
     assert ENGLISH.order_total(total, now=NOON) == "Buy in total about 60,000 industry, 20,000 market SMS"
     assert CHINESE.order_total(total, now=NOON) == "合计需采购约：行业短信 60,000 条、营销短信 20,000 条"
@@ -190,7 +190,7 @@ def test_every_member_of_every_closed_set_has_its_word_in_every_language() -> No
     assert len({mark(severity) for severity in Severity}) == len(Severity)
 
 
-def test_a_burst_on_a_day_of_many_bulk_sends_is_told_with_what_to_do_if_it_comes_back() -> None:
+def test_a_burst_on_a_day_of_many_bulk_sends_says_what_to_do_if_it_recurs() -> None:
     words = Wording()
 
     assert words.not_counted(26_700, datetime(2026, 3, 31, 9, tzinfo=UTC)).endswith(

@@ -47,7 +47,7 @@ def encoded(text):
         PASSWORD.encode().hex(),
     ],
 )
-def test_every_spelling_is_hidden_and_what_stands_around_it_is_shown(spelling):
+def test_every_spelling_is_hidden_and_the_text_around_it_is_shown(spelling):
     found = REDACT(f"535 you sent ({spelling}) = no")
     assert found.startswith("535 you sent (")
     assert found.endswith(") = no")

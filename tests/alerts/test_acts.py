@@ -38,7 +38,7 @@ def open_id(world: World) -> str:
     return last.alert_id
 
 
-def test_a_reminder_is_sent_after_its_time_to_all_that_were_told(world):
+def test_a_reminder_is_sent_after_its_time_to_all_that_were_notified(world):
     world.clock.pass_by(hours=24)
 
     assert (1, 0) == (world.app.operate_alerts.tick(), world.app.operate_alerts.tick())
@@ -59,7 +59,7 @@ def test_only_an_open_alert_can_be_acknowledged(world):
     assert world.app.operate_alerts.acknowledge("nonsense", by=ON_CALL) is None
 
 
-def test_worse_speaks_although_acknowledged(world):
+def test_a_worsening_is_sent_although_acknowledged(world):
     world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
     world.shows(industry(50))
 
@@ -68,7 +68,7 @@ def test_worse_speaks_although_acknowledged(world):
     assert [OPENED, "worsened critical acme/shop:industry"] == world.transitions()
 
 
-def test_inside_a_silence_nothing_is_told_until_it_ends(world):
+def test_inside_a_silence_nothing_is_sent_until_it_ends(world):
     silence(world, "acme/web")
     world.configure(SHOP, WEB)
     world.shows(industry(50), wallet=WEB)
@@ -81,7 +81,7 @@ def test_inside_a_silence_nothing_is_told_until_it_ends(world):
     assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.transitions())
 
 
-def test_what_opened_and_recovered_inside_a_silence_is_not_told(world):
+def test_an_alert_that_opened_and_recovered_inside_a_silence_is_not_notified(world):
     silence(world, "acme/web")
     world.configure(SHOP, WEB)
     world.shows(industry(50), industry(5000), wallet=WEB)
@@ -112,7 +112,7 @@ def test_a_recovery_inside_a_silence_only_edits(world):
     assert ([OPENED], ["edit #ops", "edit #ops"]) == (world.transitions(), world.deliveries()[2:])
 
 
-def test_ending_a_silence_tells_what_is_open_and_untold_at_once(world):
+def test_ending_a_silence_sends_open_alerts_that_were_not_notified_at_once(world):
     made = silence(world, "*")
     world.configure(SHOP, WEB)
     world.shows(industry(50), wallet=WEB)

@@ -54,7 +54,7 @@ def open_id(world: World) -> str:
     return last.alert_id
 
 
-def test_who_was_not_told_gets_a_full_message_and_everything_from_then_on(database):
+def test_a_destination_that_was_not_notified_gets_a_full_message_and_everything_from_then_on(database):
     world = a_world(database)
     world.clock.pass_by(minutes=29)
     assert 0 == world.app.operate_alerts.tick()
@@ -76,7 +76,7 @@ def test_who_was_not_told_gets_a_full_message_and_everything_from_then_on(databa
     world.close()
 
 
-def test_who_was_told_already_is_answered_below_the_message_and_in_the_channel(database):
+def test_a_destination_that_was_notified_gets_a_reply_shown_in_the_channel_too(database):
     world = a_world(database, replace(RULE, destinations={"slack": ("#ops",)}))
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
@@ -161,7 +161,7 @@ class _DyingReader(ContextReader):
         raise Killed
 
 
-def test_a_process_that_is_killed_in_between_leaves_it_to_the_next_and_nothing_is_told_twice(database):
+def test_the_next_process_goes_on_after_a_kill_and_nothing_is_sent_twice(database):
     world = a_world(database)
     world.clock.pass_by(minutes=30)
     acts = world.app.operate_alerts

@@ -29,7 +29,7 @@ def flapping(message: object) -> tuple[int, datetime | None, int] | None:
     return (alert.flaps, alert.calm_since, alert.relapses) if alert.is_flapping else None
 
 
-def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flaps(long_day):
+def test_ten_flaps_are_six_messages_of_which_the_fifth_says_that_it_flaps(long_day):
     start = long_day.clock.now()
     long_day.reads(*(500, 5000) * 10)
     long_day.reads(5000, 5000)
@@ -45,7 +45,7 @@ def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flap
     assert (7, "warning") == (ending.message.alert.relapses, ending.message.alert.peak.word)
 
 
-def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_more(long_day):
+def test_ten_flaps_spread_over_the_day_are_sent_up_to_the_fourth_opening(long_day):
     for _ in range(10):
         long_day.reads(500, then=timedelta(minutes=72))
         long_day.reads(5000, then=timedelta(minutes=61))
@@ -76,7 +76,7 @@ def test_the_living_message_says_how_it_stands_while_it_is_held(long_day):
     assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == long_day.slack.received()
 
 
-def test_a_worsening_is_told_while_it_is_held_and_once(long_day):
+def test_a_worsening_is_sent_once_while_recovering(long_day):
     long_day.reads(*(500, 5000) * 2, 500)
     long_day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
 
@@ -108,7 +108,7 @@ def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(lon
     assert ["opened", "> closed"] * 2 + ["opened", "> recovered"] == long_day.slack.received()
 
 
-def test_two_purchases_in_a_day_are_two_recoveries_told_at_once(long_day):
+def test_two_purchases_in_a_day_are_two_recoveries_sent_at_once(long_day):
     long_day.reads(500, 5000, 500, 5000)
 
     assert ["opened", "> recovered"] * 2 == long_day.slack.received()
@@ -122,7 +122,7 @@ def test_the_next_day_it_starts_anew(long_day):
     assert ["opened", "> recovered"] * 3 == long_day.slack.received()
 
 
-def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(long_day):
+def test_no_reminder_and_no_end_of_a_silence_is_sent_while_the_balance_is_well(long_day):
     long_day.reads(*(500, 5000) * 2)
     long_day.app.operate_alerts.silence(
         Pattern.parse("acme/*"), until=long_day.clock.now() + timedelta(hours=1), reason="", by=ONCALL

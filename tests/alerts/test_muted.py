@@ -18,7 +18,7 @@ def counted(day: World) -> MutedCounts:
         return alerts.muted_counts(conn)
 
 
-def test_nothing_is_muted_while_all_is_told(day: World) -> None:
+def test_nothing_is_muted_while_everything_is_notified(day: World) -> None:
     day.reads(500)
 
     assert NOTHING_MUTED == counted(day)
@@ -34,7 +34,7 @@ def test_silences_and_acknowledgements_are_counted(day: World) -> None:
     assert MutedCounts(silenced=1, acknowledged=1) == counted(day)
 
 
-def test_what_a_group_tells_is_counted_with_the_messages_that_it_spares(day: World) -> None:
+def test_a_group_counts_its_alerts_and_the_messages_it_saves(day: World) -> None:
     day.configure(*WEBS)
     for wallet in WEBS:
         day.shows(industry(500), wallet=wallet)

@@ -46,7 +46,7 @@ def tick(world: World) -> None:
     world.deliver()
 
 
-def test_a_warning_waits_until_they_end_and_is_told_as_opened(database):
+def test_a_warning_waits_until_quiet_hours_end_and_is_sent_as_opened(database):
     world = a_world(database, "2026-11-24T23:00")
     read(world, 500)
     in_the_night = world.slack.received()
@@ -61,7 +61,7 @@ def test_a_warning_waits_until_they_end_and_is_told_as_opened(database):
     world.close()
 
 
-def test_something_critical_is_told_at_once_and_so_is_what_becomes_critical(database):
+def test_critical_alerts_are_sent_at_once_and_so_are_those_that_become_critical(database):
     world = a_world(database, "2026-11-24T23:00", QUIET, SHOP, WEB)
     read(world, 50)
     read(world, 500, WEB)
@@ -89,7 +89,7 @@ def test_depleted_never_waits_and_critical_does_where_that_is_wanted(database):
     world.close()
 
 
-def test_what_opened_and_recovered_meanwhile_is_not_told(database):
+def test_an_alert_that_opened_and_recovered_meanwhile_is_not_notified(database):
     world = a_world(database, "2026-11-24T23:00")
     read(world, 500)
     read(world, 5000)
@@ -100,7 +100,7 @@ def test_what_opened_and_recovered_meanwhile_is_not_told(database):
     world.close()
 
 
-def test_a_recovery_from_a_warning_only_edits_and_one_from_something_critical_is_told(database):
+def test_a_recovery_from_a_warning_only_edits_and_one_from_critical_is_sent(database):
     world = a_world(database, "2026-11-24T21:00", QUIET, SHOP, WEB)
     read(world, 500)
     read(world, 50, WEB)
@@ -126,7 +126,7 @@ def test_a_reminder_of_a_warning_waits_and_comes_once(database):
 
 
 @pytest.mark.parametrize(("num", "expected"), [(1, ["opened"]), (2, ["GroupMessage"]), (7, ["GroupMessage"])])
-def test_what_waited_is_told_in_one_message_however_little_it_is(database, num, expected):
+def test_alerts_that_waited_are_sent_in_one_message_however_few_they_are(database, num, expected):
     names = [WalletName(f"acme/app-{number}") for number in range(num)]
     world = a_world(database, "2026-11-24T23:00", QUIET, *names)
     for name in names:

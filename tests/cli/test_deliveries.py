@@ -29,7 +29,7 @@ def _opens(balancebot: Run, firm: Firm, *faults: Fault) -> Outcome:
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_message_whose_answer_was_lost_is_looked_for_and_stands_once(
+def test_a_message_whose_answer_was_lost_is_searched_for_and_exists_once(
     balancebot: Run, firm: Firm, done: bool
 ) -> None:
     assert 1 == _opens(balancebot, firm, Fault(lose_answer=True, done=done)).status
@@ -41,7 +41,7 @@ def test_a_message_whose_answer_was_lost_is_looked_for_and_stands_once(
     assert 1 == len(firm.slack.calls_of("conversations.history"))
 
 
-def test_a_refused_token_is_told_by_mail_and_stands_in_status_until_it_is_mended(
+def test_a_refused_token_is_reported_by_mail_and_in_status_until_it_is_repaired(
     balancebot: Run, firm: Firm
 ) -> None:
     _opens(balancebot, firm, Fault(error="token_revoked"))

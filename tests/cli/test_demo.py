@@ -18,7 +18,7 @@ _ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 _COMMAND = (sys.executable, "-m", "balancebot", "demo")
 
 
-def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path) -> None:
+def test_the_story_shows_every_message_and_ends_by_itself(tmp_path: Path) -> None:
     done = subprocess.run(
         (*_COMMAND, "--once"),
         cwd=tmp_path,
@@ -67,7 +67,7 @@ def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
             running.communicate()
 
 
-def test_a_port_that_is_taken_is_told_before_the_story_begins() -> None:
+def test_a_port_that_is_taken_is_reported_before_the_story_begins() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         words = (*_COMMAND, "--port", str(taken.getsockname()[1]))
         done = subprocess.run(words, env=_ENVIRONMENT, capture_output=True, text=True, check=False)

@@ -24,7 +24,7 @@ def test_it_writes_where_the_configuration_is_looked_for(
 
 
 @pytest.mark.parametrize("words", [("init", "my.toml"), ("--config", "my.toml", "init")])
-def test_it_writes_where_it_is_told(
+def test_it_writes_to_the_given_path(
     words: tuple[str, ...], balancebot: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     assert 0 == balancebot(*words).status
@@ -43,7 +43,7 @@ def test_it_never_overwrites(balancebot: Callable[..., Outcome], tmp_path: Path)
     assert "mine" == mine.read_text()
 
 
-def test_a_folder_that_is_not_there_is_told_without_a_traceback(balancebot: Callable[..., Outcome]) -> None:
+def test_a_missing_folder_is_reported_without_a_traceback(balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("init", "nowhere/my.toml")
     assert (1, "nowhere/my.toml: can't be written: No such file or directory\n") == (
         outcome.status,
@@ -51,7 +51,7 @@ def test_a_folder_that_is_not_there_is_told_without_a_traceback(balancebot: Call
     )
 
 
-def test_it_is_filled_in_with_what_it_is_told(balancebot: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_it_is_filled_in_with_the_given_values(balancebot: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = balancebot(
         "init",
         *("--account", 'my "firm"', "--dev-key", "env:KEY", "--dev-secret", "file:/run/secrets/jsms"),

@@ -39,7 +39,7 @@ def test_it_prints_what_it_read(balancebot: Run, firm: Firm) -> None:
 
 
 @pytest.mark.usefixtures("limit")
-def test_bad_news_is_told_once_to_both_channels_however_often_it_is_polled(
+def test_a_low_balance_notifies_both_channels_once_however_often_it_is_polled(
     balancebot: Run, firm: Firm
 ) -> None:
     balancebot("poll")
@@ -59,7 +59,7 @@ def test_bad_news_is_told_once_to_both_channels_however_often_it_is_polled(
 
 
 @pytest.mark.usefixtures("limit")
-def test_what_becomes_of_a_deleted_message_is_told_in_a_fresh_one_by_the_same_poll(
+def test_an_alert_whose_message_was_deleted_is_posted_anew_by_the_same_poll(
     balancebot: Run, firm: Firm
 ) -> None:
     firm.slack.answers_the_dead = True
@@ -87,7 +87,7 @@ def test_the_name_of_a_channel_is_resolved_once_over_all_polls(balancebot: Run, 
 
 
 @pytest.mark.usefixtures("limit")
-def test_without_alerts_readings_are_stored_and_nobody_is_told(balancebot: Run, firm: Firm) -> None:
+def test_without_alerts_readings_are_stored_and_nothing_is_sent(balancebot: Run, firm: Firm) -> None:
     firm.has(900)
     assert 0 == balancebot("poll", "--no-alerts").status
     answer = json.loads(balancebot("status", CHECKOUT, "--json").out)["balances"][2]
@@ -154,7 +154,7 @@ def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
     assert ["acme/checkout:industry", "900", "unknown", "unknown", "critical"] == row.split()[:5]
 
 
-def test_status_tells_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+def test_status_shows_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
     end = SystemClock().now() - timedelta(hours=2)
     sheet = tmp_path / "history.csv"
     sheet.write_text(
@@ -172,7 +172,7 @@ def test_status_tells_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp
     assert [said] == [line for line in balancebot("status").out.splitlines() if "stopped sending" in line]
 
 
-def test_status_tells_unread_unallocated_and_zero_apart(balancebot: Run, firm: Firm) -> None:
+def test_status_distinguishes_unread_unallocated_and_zero(balancebot: Run, firm: Firm) -> None:
     before = json.loads(balancebot("status", "--json").out)["balances"]
     assert {("unread", None, "unknown")} == {(b["state"], b["balance"], b["severity"]) for b in before}
     firm.has(0)

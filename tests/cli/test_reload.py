@@ -178,7 +178,7 @@ def test_buttons_work_after_a_reload(firm: Firm, balancebot: Run, tmp_path: Path
         assert 0 == process.end()
 
 
-def test_a_service_manager_is_told_of_a_reload(
+def test_a_service_manager_is_notified_of_a_reload(
     firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

@@ -102,7 +102,7 @@ def test_a_reader_who_leaves_early_sees_no_traceback(words: tuple[str, ...]) -> 
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_a_full_disk_behind_stdout_is_told_in_a_line() -> None:
+def test_a_full_disk_behind_stdout_is_reported_in_one_line() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "balancebot", "--help"], stdout=full, stderr=subprocess.PIPE, check=False

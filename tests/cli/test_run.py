@@ -48,7 +48,7 @@ def _events(process: DaemonProcess) -> list[str]:
     return [line["event"] for line in process.lines()]
 
 
-def test_it_tells_at_once_and_ends_when_asked_to(firm: Firm, tmp_path: Path) -> None:
+def test_it_notifies_at_once_and_ends_on_a_signal(firm: Firm, tmp_path: Path) -> None:
     with running(tmp_path) as process:
         until(lambda: "poll.cycle" in _events(process))
         firm.has(900)
@@ -67,7 +67,7 @@ def test_while_there_is_no_user_it_logs_a_link_that_makes_the_first_admin(firm: 
         assert 0 == process.end()
 
 
-def test_a_service_manager_is_told_when_it_is_ready_alive_and_stopping(
+def test_a_service_manager_is_notified_when_it_is_ready_alive_and_stopping(
     firm: Firm,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -102,7 +102,7 @@ def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path
         assert "stop.unfinished" not in _events(process)
 
 
-def test_what_was_told_before_a_stop_or_a_kill_is_not_told_again(firm: Firm, tmp_path: Path) -> None:
+def test_what_was_sent_before_a_stop_or_a_kill_is_not_sent_again(firm: Firm, tmp_path: Path) -> None:
     firm.has(900)
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
         with running(tmp_path) as process:
@@ -113,7 +113,7 @@ def test_what_was_told_before_a_stop_or_a_kill_is_not_told_again(firm: Firm, tmp
     assert (1, 1) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
 
 
-def test_the_doors_tell_machines_how_it_stands(firm: Firm, tmp_path: Path) -> None:
+def test_the_health_endpoints_report_the_state(firm: Firm, tmp_path: Path) -> None:
     with running(tmp_path) as process, httpx.Client(base_url=process.address(), trust_env=False) as door:
         until(lambda: door.get("/readyz").status_code == 200)
         assert 200 == door.get("/healthz").status_code
@@ -154,7 +154,7 @@ def test_a_server_that_hangs_does_not_hold_the_end(firm: Firm, tmp_path: Path) -
         assert time.monotonic() - began < 10
 
 
-def test_an_address_that_is_taken_is_told_in_a_line(firm: Firm, tmp_path: Path) -> None:
+def test_an_address_that_is_taken_is_reported_in_one_line(firm: Firm, tmp_path: Path) -> None:
     port = firm.mail.port
     firm.config.write_text(firm.config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
     done = _refused(tmp_path)
@@ -178,7 +178,7 @@ def test_a_locked_database_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> 
     shutil.which("unshare") is None or os.geteuid() != 0, reason="makes a process with the number 1"
 )
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0])
-def test_as_the_first_process_it_ends_however_early_it_is_told(
+def test_as_the_first_process_it_ends_however_early_the_signal_comes(
     firm: Firm, tmp_path: Path, seconds: float
 ) -> None:
     """The first process of a container is not ended by a signal that it doesn't handle."""

@@ -144,7 +144,7 @@ def test_a_sheet_is_refused_whole_with_every_fault_in_its_place(balancebot: Run,
     assert [] == _listed(balancebot)
 
 
-def test_history_tells_every_change_newest_first(balancebot: Run, tmp_path: Path) -> None:
+def test_history_lists_every_change_newest_first(balancebot: Run, tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text("wallet,category,warning_below\nacme,voice,100\n")
     balancebot("thresholds", "import", "sheet.csv")
     balancebot("thresholds", "set", "acme", "voice", "--warning-below", "50")
@@ -167,13 +167,13 @@ def test_a_configuration_with_faults_is_refused_with_all_of_them(balancebot: Run
     assert "Traceback" not in outcome.err
 
 
-def test_a_database_that_cannot_be_opened_is_told_in_a_line(balancebot: Run, config: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_reported_in_one_line(balancebot: Run, config: Path) -> None:
     config.write_text(config.read_text() + '[database]\nurl = "sqlite:///nowhere/here.db"\n')
     outcome = balancebot("thresholds", "list")
     assert (1, "", 1) == (outcome.status, outcome.out, len(outcome.err.splitlines()))
 
 
-def test_the_history_tells_scripts_what_every_change_was(balancebot: Run) -> None:
+def test_the_history_gives_scripts_every_change(balancebot: Run) -> None:
     balancebot("thresholds", "set", "acme", "voice", "--warning-days", "10")
     balancebot("thresholds", "unset", "acme", "voice")
     removed, made = json.loads(balancebot("thresholds", "history", "--json").out)["changes"]

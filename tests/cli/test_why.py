@@ -3,7 +3,7 @@
 import json
 
 
-def test_why_tells_the_chain_without_any_secret(balancebot, config):
+def test_why_shows_the_chain_without_any_secret(balancebot, config):
     outcome = balancebot("why", "acme/checkout:industry")
 
     assert (0, "") == (outcome.status, outcome.err)

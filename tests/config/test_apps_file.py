@@ -33,7 +33,7 @@ def test_the_apps_of_the_file_replace_those_it_named_before_and_no_others(reread
     assert AccountConfig(name="acme", apps=(KEPT, listed), apps_file=tmp_path / "apps.csv") == reread(data)
 
 
-def test_every_fault_is_told_with_its_line_and_column(reread) -> None:
+def test_every_fault_is_reported_with_its_line_and_column(reread) -> None:
     data = b'name,app_key,master_secret\n"a\nb",k,s\nsignup,,env:NO\ncheckout,k,s\nsignup,k,s\nlogin,k\n'
     assert [
         r"line 2, name: holds '\n': a name has letters, digits, space, '_', '.' and '-'",

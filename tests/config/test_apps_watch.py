@@ -126,7 +126,7 @@ def test_a_file_that_is_gone_keeps_the_old_and_comes_back(watch, apps, caplog):
     assert ["other"] == names(looked(watch))
 
 
-def test_a_mended_version_is_taken_after_a_broken_one(watch, apps):
+def test_a_repaired_version_is_used_after_a_broken_one(watch, apps):
     apps.write_text(HEADER + "shop,k1\n")
     looked(watch)
     apps.write_text(HEADER + "billing,k1,s1\n")

@@ -28,7 +28,7 @@ def faults(tmp_path: Path):
     return faults
 
 
-def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
+def test_all_faults_are_listed_at_once_each_with_its_key(faults) -> None:
     text = """
     timezon = "UTC"
     poll.every = 5

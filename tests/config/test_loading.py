@@ -337,7 +337,7 @@ def test_the_fastest_reading_is_never_slower_than_every(read) -> None:
     assert timedelta(seconds=1) == settings.poll.fastest
 
 
-def test_a_digest_speaks_the_language_of_the_file_unless_it_has_its_own(read) -> None:
+def test_a_digest_uses_the_language_of_the_file_unless_it_has_its_own(read) -> None:
     digest = '[[digests]]\nname = "{}"\ncron = "0 9 * * *"\nto = ["a@example.com"]\n{}\n'
     text = 'language = "zh-CN"\n' + SMALLEST + digest.format("a", "") + digest.format("b", 'language = "en"')
     assert ["zh-CN", "en"] == [digest.language for digest in read(text).digests]
@@ -355,7 +355,7 @@ def test_a_range_of_days_may_begin_and_end_on_a_sunday(read, days: str, weekdays
     assert weekdays == {noon.weekday() for noon, slot in zip(noons, slots, strict=True) if slot is not None}
 
 
-def test_links_lead_to_where_the_pages_listen_unless_told_otherwise(read) -> None:
+def test_links_lead_to_where_the_pages_listen_unless_configured_otherwise(read) -> None:
     assert "http://127.0.0.1:8080" == read("[web]\n" + SMALLEST).web.public_url
     assert "http://[::1]:80" == read('[web]\nlisten = "[::1]:80"\n' + SMALLEST).web.public_url
 
@@ -374,7 +374,7 @@ def test_alerts_without_a_route_go_where_the_channels_say(read) -> None:
     assert {"slack": ("webhook",), "email": ("c@d",)} == read(text).routing.defaults
 
 
-def test_what_escalations_tell_is_among_the_destinations(read) -> None:
+def test_destinations_of_escalations_are_listed_with_the_others(read) -> None:
     escalation = (
         '[slack]\nbot_token = "b"\nchannel = "#a"\n[[escalations]]\nmatch = "*"\nafter = "1m"\nslack = ["#b"]'
     )

@@ -20,7 +20,7 @@ def told(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str
     return [str(remark).removeprefix(f"{path}: ") for remark in remarks(settings)]
 
 
-def test_destinations_on_a_channel_that_is_not_configured_tell_nobody(tmp_path: Path) -> None:
+def test_destinations_on_a_channel_that_is_not_configured_get_nothing(tmp_path: Path) -> None:
     text = (
         ACCOUNT
         + """

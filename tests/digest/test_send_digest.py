@@ -191,7 +191,7 @@ def test_one_that_is_asked_for_takes_no_slot(world):
     assert 1 == len(made(world))
 
 
-def test_a_statement_tells_of_the_month_that_ended_before_its_slot(world: World) -> None:
+def test_a_statement_is_of_the_month_that_ended_before_its_slot(world: World) -> None:
     month = DigestConfig(
         name="month",
         kind=DigestKind.STATEMENT,

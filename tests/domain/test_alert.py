@@ -62,7 +62,7 @@ def test_nothing_opens_while_all_is_well_or_unknown(verdict):
 
 
 @pytest.mark.parametrize("severity", [WARNING, CRITICAL, DEPLETED])
-def test_a_bad_verdict_opens_and_tells(severity):
+def test_a_bad_verdict_opens_an_alert_and_sends_it(severity):
     assert Transition(
         alert=Alert(
             subject=SUBJECT, severity=severity, peak=severity, opened_at=LATER, told_at=LATER, raised_at=LATER
@@ -100,7 +100,7 @@ def test_better_but_not_well_edits_and_sends_nothing():
     assert Transition(alert=replace(alert, severity=WARNING), edit=True) == step(alert, bad(WARNING))
 
 
-def test_flapping_around_a_critical_limit_is_told_once():
+def test_flapping_around_a_critical_limit_is_notified_once():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
     better = step(alert, bad(WARNING))
@@ -151,13 +151,13 @@ def test_past_the_margin_it_has_recovered():
     ) == step(alert, FINE)
 
 
-def test_an_alert_that_opens_inside_a_silence_is_not_told():
+def test_an_alert_that_opens_inside_a_silence_is_not_notified():
     opened = step(None, bad(WARNING), silenced=True)
 
     assert (None, None, WARNING) == (opened.reason, opened.alert.peak, opened.alert.muted_from)
 
 
-def test_what_opened_and_recovered_inside_a_silence_is_never_told():
+def test_an_alert_that_opened_and_recovered_inside_a_silence_is_never_notified():
     opened = step(None, bad(WARNING), silenced=True)
 
     recovered = step(opened.alert, FINE, silenced=True)
@@ -165,7 +165,7 @@ def test_what_opened_and_recovered_inside_a_silence_is_never_told():
     assert (None, False, LATER) == (recovered.reason, recovered.edit, recovered.alert.closed_at)
 
 
-def test_what_is_open_and_untold_when_the_silence_ends_is_told_as_opened():
+def test_an_open_alert_that_was_not_notified_is_sent_as_opened_when_the_silence_ends():
     opened = step(None, bad(CRITICAL), silenced=True)
 
     assert opened.alert is not None
@@ -188,7 +188,7 @@ def test_a_silence_lifts_for_an_alert_that_rises_above_what_it_was_when_the_sile
     assert (Reason.WORSENED, True) == (worse.reason, worse.alert.mute_lifted)
 
 
-def test_once_lifted_the_recovery_is_told_too():
+def test_once_the_silence_is_lifted_the_recovery_is_sent_too():
     worse = step(mute(an_alert()), bad(CRITICAL), silenced=True)
 
     assert Reason.RECOVERED is step(worse.alert, FINE, silenced=True).reason
@@ -209,7 +209,7 @@ def test_a_recovery_inside_a_silence_edits_without_a_reply():
     assert (None, True) == (recovered.reason, recovered.edit)
 
 
-def test_the_end_of_a_silence_edits_what_was_told_before():
+def test_the_end_of_a_silence_edits_messages_sent_before():
     ended = pass_time(mute(an_alert()), now=LATER, silenced=False, remind_every=DAY)
 
     assert Transition(alert=an_alert(), edit=True) == ended
@@ -376,7 +376,7 @@ def test_a_reminder_waits_a_day_after_the_clock_was_ahead(ahead, reminded_after)
     assert Reason.REMINDER is passes(first.alert, reminded_after).reason
 
 
-def test_a_top_up_that_is_not_enough_is_told_and_changes_nothing_else():
+def test_a_top_up_that_is_not_enough_is_reported_and_changes_nothing_else():
     alert = acknowledge(an_alert(CRITICAL, CRITICAL), by="finance", note="", now=NOON, expects_by=LATER)
     told = top_up(alert, 60_000, silenced=False)
     assert (Reason.TOPPED_UP, 60_000, True, alert) == (told.reason, told.arrived, told.edit, told.alert)
@@ -391,7 +391,9 @@ def test_a_top_up_that_is_not_enough_is_told_and_changes_nothing_else():
         (an_alert(CRITICAL, CRITICAL, flaps=FLAPS, calm_since=NOON), False, None),
     ],
 )
-def test_nobody_hears_of_a_top_up_of_what_is_untold_silenced_waiting_or_calm(alert, silenced, quiet_below):
+def test_a_top_up_is_not_reported_for_alerts_that_are_not_notified_silenced_waiting_or_calm(
+    alert, silenced, quiet_below
+):
     told = top_up(alert, 60_000, silenced=silenced, quiet_below=quiet_below)
     assert (None, False) == (told.reason, told.edit)
 

@@ -60,13 +60,13 @@ def sends(plan: QueuePlan) -> list[tuple[Action, str, list[str]]]:
     return [(send.action, send.carrier.id, [delivery.id for delivery in send.carries]) for send in plan.sends]
 
 
-def test_all_that_waits_for_an_alert_nobody_heard_of_is_one_new_message() -> None:
+def test_all_messages_waiting_for_an_unnotified_alert_become_one_new_message() -> None:
     result = planned(waits("1", POST), waits("2", REPLY), waits("2e", EDIT), waits("3e", EDIT))
 
     assert [(POST, "2", ["1", "2", "2e", "3e"])] == sends(result)
 
 
-def test_news_of_a_message_that_stands_is_one_edit_which_finds_out_whether_it_does_and_one_answer() -> None:
+def test_a_change_of_an_existing_message_is_one_edit_and_one_reply() -> None:
     result = planned(waits("1", REPLY), waits("1e", EDIT), waits("2", REPLY), waits("2e", EDIT), place=STANDS)
 
     assert [(EDIT, "2e", ["1e", "2e"]), (REPLY, "2", ["1", "2"])] == sends(result)
@@ -103,7 +103,7 @@ def test_what_is_in_doubt_is_looked_for_before_anything_of_its_alert_moves() -> 
     assert ((doubted,), [(POST, "3", ["3"])]) == (result.searches, sends(result))
 
 
-def test_an_answer_in_doubt_holds_up_the_news_but_not_the_look_of_its_alert() -> None:
+def test_an_answer_in_doubt_delays_messages_but_not_edits_of_its_alert() -> None:
     doubted = waits("1", REPLY, in_doubt=True)
 
     result = planned(doubted, waits("1e", EDIT), waits("2", REPLY), place=STANDS)
@@ -117,7 +117,7 @@ def test_an_edit_of_nothing_is_moot() -> None:
     assert (edit,) == planned(edit).obsolete
 
 
-def test_news_of_a_message_that_was_deleted_is_posted_anew() -> None:
+def test_a_change_of_a_deleted_message_is_posted_anew() -> None:
     gone = MessagePlace(exists=False, notified=True)
 
     assert [(POST, "1", ["1", "1e"])] == sends(planned(waits("1", REPLY), waits("1e", EDIT), place=gone))
@@ -157,14 +157,14 @@ class TestOfAGroup:
             (REPLY, "3", ["3"]),
         ] == sends(result)
 
-    def test_news_of_a_member_that_is_yet_to_be_introduced_goes_along(self) -> None:
+    def test_a_message_of_a_member_not_sent_yet_is_sent_with_it(self) -> None:
         result = planned(
             waits("1", REPLY, None, group_id="g"), waits("2", REPLY, 2), place=self.member, group=STANDS
         )
 
         assert [(REPLY, "1", ["1", "2"])] == sends(result)
 
-    def test_a_member_whose_group_message_is_gone_speaks_for_itself(self) -> None:
+    def test_a_member_whose_group_message_is_gone_gets_a_message_of_its_own(self) -> None:
         gone = MessagePlace(exists=False, notified=True)
 
         assert [(POST, "1", ["1"])] == sends(planned(waits("1", REPLY), place=self.member, group=gone))
@@ -215,7 +215,7 @@ def test_what_a_destination_wants_to_be_spared_waits_and_nothing_else() -> None:
     assert ["2e"] == [step.carrier.id for step in result.ready(NOON) if not isinstance(step, QueuedDelivery)]
 
 
-def test_news_does_not_wait_for_what_failed_before_it() -> None:
+def test_a_message_does_not_wait_for_one_that_failed_before_it() -> None:
     failed = waits("1", REPLY, at=LATER)
 
     result = planned(failed, waits("2", REPLY), place=STANDS)
@@ -223,7 +223,7 @@ def test_news_does_not_wait_for_what_failed_before_it() -> None:
     assert result.sends == result.ready(NOON)
 
 
-def test_news_goes_before_mere_looks_and_what_waited_longest_before_what_failed_just_now() -> None:
+def test_messages_are_sent_before_edits_and_those_that_waited_longest_before_those_that_just_failed() -> None:
     result = planned(
         waits("1", REPLY, 1, at=LATER),
         waits("1e", EDIT, 1),

@@ -70,7 +70,7 @@ def test_a_rule_is_the_same_when_its_place_or_its_destinations_have_changed() ->
     )[1]
 
 
-def test_all_rules_that_are_due_tell_their_destinations_once() -> None:
+def test_all_rules_that_are_due_notify_their_destinations_once() -> None:
     rules = (
         rule("acme/*", HALF_AN_HOUR, "#oncall", "#ops"),
         rule("*", timedelta(minutes=5), "#ops"),
@@ -103,7 +103,7 @@ def test_a_clock_that_was_set_back_does_not_put_it_off_by_more_than_its_time() -
     assert now + HALF_AN_HOUR == rule().due_at(seen)
 
 
-def test_what_is_to_come_is_told_the_soonest_first_and_without_what_no_rule_means() -> None:
+def test_coming_escalations_are_shown_soonest_first_without_those_that_match_no_rule() -> None:
     rules = (
         rule("*", timedelta(hours=5), "#late"),
         rule("other/*", HALF_AN_HOUR, "#other"),

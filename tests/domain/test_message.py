@@ -48,7 +48,7 @@ def _message(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") ->
         (RECOVERED, [REMINDER, RECOVERED]),
     ],
 )
-def test_news_that_waited_together_has_one_reason_and_the_latest_figures(
+def test_messages_that_waited_together_have_one_reason_and_the_latest_figures(
     told_as: Reason, waited: list[Reason | None]
 ) -> None:
     one = merged([_message(reason, minute) for minute, reason in enumerate(waited)], delivered=True)
@@ -62,7 +62,7 @@ def test_news_that_waited_together_has_one_reason_and_the_latest_figures(
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
-def test_news_that_waited_alone_is_told_as_it_was_decided(reason: Reason | None) -> None:
+def test_a_single_message_that_waited_is_sent_as_it_was_decided(reason: Reason | None) -> None:
     assert _message(reason) == merged([_message(reason)], delivered=True)
 
 
@@ -73,7 +73,7 @@ def test_what_worsened_twice_did_so_from_where_it_stood_first() -> None:
     assert replace(second, previous_peak=Severity.WARNING) == merged([first, second], delivered=True)
 
 
-def test_an_alert_that_opened_and_recovered_unheard_is_told_as_both() -> None:
+def test_an_alert_that_opened_and_recovered_unnotified_is_sent_as_both() -> None:
     waited = [_message(OPENED, 0), _message(RECOVERED, 1)]
 
     assert replace(_message(RECOVERED, 1), opening_undelivered=True) == merged(waited, delivered=False)

@@ -232,7 +232,7 @@ def test_what_fails_is_tried_less_often_the_longer_it_fails(changes, minutes):
     assert minutes * MINUTE == retry(**changes)
 
 
-def test_nobody_starves_when_more_is_wanted_than_may_be_asked():
+def test_no_wallet_starves_when_more_requests_are_wanted_than_the_rate_allows():
     # 30 near wallets want to be read each minute, 300 far ones each hour: 35 requests a minute, and ten are allowed
     waiting = [(NOON, number) for number in range(330)]
     num_read: Counter[int] = Counter()

@@ -83,7 +83,7 @@ def test_without_use_no_limit_is_in_sight():
     }
 
 
-def test_with_an_unknown_runway_counts_still_speak_and_days_cannot():
+def test_with_an_unknown_runway_counts_are_judged_and_days_are_not():
     assert ["crosses", "crosses", "runway_unknown"] == kinds(a_standing(estimate=UNKNOWN))
 
 
@@ -109,7 +109,7 @@ def test_a_silence_and_a_failing_wallet_are_said_before_the_limits():
     assert ["not_readable", "silenced", *["crosses"] * 4] == kinds(standing)
 
 
-def test_a_wallet_that_cannot_be_read_says_when_that_is_told():
+def test_a_wallet_that_cannot_be_read_shows_when_its_alert_opens():
     stale_at = NOW + timedelta(minutes=20)
     standing = a_standing(Absent.UNREAD, is_failing=True, stale_at=stale_at)
 
@@ -119,7 +119,7 @@ def test_a_wallet_that_cannot_be_read_says_when_that_is_told():
     ) == outlooks(standing)
 
 
-def test_a_told_warning_speaks_again_as_critical_as_a_reminder_or_recovered():
+def test_a_notified_warning_is_sent_again_as_critical_as_a_reminder_or_as_recovered():
     standing = a_standing(500, alert=an_alert())
 
     assert (
@@ -150,7 +150,7 @@ def test_a_told_warning_speaks_again_as_critical_as_a_reminder_or_recovered():
     ) == outlooks(standing)
 
 
-def test_a_critical_one_speaks_again_when_nothing_is_left():
+def test_a_critical_alert_is_sent_again_when_nothing_is_left():
     critical = an_alert(severity=Severity.CRITICAL, peak=Severity.CRITICAL)
 
     assert ["empties", "reminds", "recovers"] == kinds(a_standing(50, alert=critical))
@@ -167,7 +167,7 @@ def test_an_acknowledged_one_says_when_it_reminds_again(changes, kind):
     assert kind in kinds(a_standing(500, alert=an_alert(**changes)))
 
 
-def test_a_muted_one_names_the_severity_above_which_it_speaks_all_the_same():
+def test_a_muted_alert_names_the_severity_above_which_it_is_sent_all_the_same():
     until = NOW + timedelta(hours=4)
     muted = an_alert(peak=None, muted_from=Severity.WARNING)
     first, *others = outlooks(a_standing(500, alert=muted, silenced_until=until))

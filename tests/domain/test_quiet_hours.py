@@ -105,7 +105,7 @@ def test_a_time_that_is_skipped_counts_as_the_next_that_is() -> None:
     assert None is end(inside_the_gap, local("2027-03-28T03:00"))
 
 
-def test_only_what_is_below_and_untold_waits() -> None:
+def test_only_what_is_below_the_severity_and_not_notified_yet_waits() -> None:
     quiet = Quiet(below=Severity.CRITICAL, until=local("2026-11-25T08:00"))
     alert = Alert(
         subject=AlertSubject(kind=AlertKind.STALE, wallet=WalletName("acme")),

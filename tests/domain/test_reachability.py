@@ -66,7 +66,7 @@ def test_rejected_credentials_leave_nothing_for_stale_to_say():
     assert Severity.OK is stale(reach(good_ago=timedelta(days=2), rejections=2), rejected=True)
 
 
-def test_a_failure_before_its_time_tells_nothing():
+def test_a_failure_before_its_time_sends_nothing():
     assert NO_DATA == judge_staleness(
         reach(good_ago=timedelta(0)), now=NOON, stale_after=HALF_AN_HOUR, rejected=False
     )
@@ -110,7 +110,7 @@ def test_what_the_account_shares_is_joined_as_long_as_it_is_open():
     )
 
 
-def test_another_fault_is_told_by_itself():
+def test_another_fault_is_reported_separately():
     shared = standing(POOL, members=(WEB, SHOP))
 
     assert (Shared(existing=None, wallet=API, fault="permission"),) == share(

@@ -15,7 +15,7 @@ def pattern(text: str) -> Pattern:
     return parsed
 
 
-def test_without_a_route_the_defaults_are_told() -> None:
+def test_without_a_route_the_defaults_are_notified() -> None:
     table = RoutingTable(defaults=DEFAULTS)
     assert (
         ("slack", "#ops"),
@@ -41,7 +41,7 @@ def test_the_first_match_wins_and_a_channel_it_does_not_name_keeps_its_default()
     ) == table.destinations(WALLET, Category.VOICE, Severity.WARNING)
 
 
-def test_an_empty_list_tells_nobody_on_that_channel() -> None:
+def test_an_empty_list_notifies_nobody_on_that_channel() -> None:
     table = RoutingTable(routes=(Route(match=pattern("*"), destinations={"email": ()}),), defaults=DEFAULTS)
     assert (("slack", "#ops"),) == table.destinations(WALLET, None, Severity.CRITICAL)
 
@@ -61,7 +61,7 @@ def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
     assert {Severity.WARNING: "#ops", Severity.CRITICAL: "#pager", Severity.DEPLETED: "#pager"} == told
 
 
-def test_a_channel_that_is_not_configured_is_never_told() -> None:
+def test_a_channel_that_is_not_configured_is_never_notified() -> None:
     table = RoutingTable(
         routes=(Route(match=pattern("*"), destinations={"slack": ("#ops",)}),),
         defaults={"email": ("finance@example.com",)},

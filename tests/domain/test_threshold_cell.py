@@ -158,7 +158,7 @@ def test_a_category_that_is_none_says_which_is_near() -> None:
     )
 
 
-def test_a_wallet_with_its_category_in_one_cell_is_told_to_part() -> None:
+def test_a_wallet_with_its_category_in_one_cell_is_refused_with_advice_to_split_it() -> None:
     assert "contains ':': the category has its own field, so write only 'acme'" == str(
         read_wallet("acme:voice")
     )

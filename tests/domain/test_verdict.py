@@ -70,11 +70,11 @@ def test_unallocated_is_fine_and_unread_is_unknown():
     assert NO_DATA == judge(Absent.UNREAD, UNKNOWN, COUNTS, ever_positive=True, margin=0.05)
 
 
-def test_without_any_limit_even_zero_is_no_news():
+def test_without_any_limit_even_zero_opens_no_alert():
     assert Severity.OK is severity(0, Limits())
 
 
-def test_a_zero_that_was_never_anything_else_is_no_news_unless_a_count_is_set():
+def test_a_balance_that_was_always_zero_opens_no_alert_unless_a_count_is_set():
     assert Severity.OK is severity(0, DAYS, ever_positive=False)
     assert Severity.DEPLETED is severity(0, COUNTS, ever_positive=False)
 

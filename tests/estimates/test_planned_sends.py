@@ -168,7 +168,7 @@ def test_announcing_and_taking_back_are_in_the_audit_log(world, sends):
     assert () == sends.standing()
 
 
-def test_what_stands_is_the_next_first(world, sends):
+def test_the_next_planned_send_is_listed_first(world, sends):
     later = sends.announce(BALANCE, messages=1, starts_at=NOON + 5 * HOUR, over=HOUR, by=ANN)
     under_way = sends.announce(BALANCE, messages=2, starts_at=NOON - HOUR, over=2 * HOUR, by=ANN)
 

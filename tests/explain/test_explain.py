@@ -119,7 +119,7 @@ Outlook: Recovers at 1,050 messages.
 Outlook: It would be sent to Slack #ops and e-mail finance@example.com.""" == text(explained())
 
 
-def test_it_is_told_in_chinese_as_well(world, explained):
+def test_it_is_explained_in_chinese_as_well(world, explained):
     world.shows(industry(500))
     world.poll()
 
@@ -219,7 +219,7 @@ def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world,
     assert "Outlook: While it can't be read it keeps its last value" in said
 
 
-def test_a_wallet_as_a_whole_tells_of_each_allocated_balance(world, explained):
+def test_a_wallet_as_a_whole_shows_each_allocated_balance(world, explained):
     world.shows(industry(500, market=9000))
     world.poll()
     said = render(explained(category=None), Wording(), Face.TEXT).splitlines()
@@ -265,7 +265,7 @@ def test_a_runway_without_a_range_is_said_once(world, explained):
     assert "Usage: 3 a day; lasts more than a year." in text(told).splitlines()
 
 
-def test_who_acts_is_told_with_the_row_that_says_so(world, explained):
+def test_who_acts_is_shown_with_the_row_that_names_them(world, explained):
     world.limit("acme/*", "*", note="Finance buys.")
     world.shows(industry(500))
     world.poll()

@@ -65,20 +65,20 @@ def test_what_is_not_read_neither_opens_nor_closes() -> None:
     assert Ending.STILL_OPEN is episode.ending
 
 
-def test_limits_in_days_speak_by_the_runway_as_it_was_known_then() -> None:
+def test_limits_in_days_are_compared_with_the_runway_known_then() -> None:
     days = Limits(warning_days=7, critical_days=3)
     assert Severity.CRITICAL is run(course(1000, days=2), days)[0].worst
     assert run(course(1000), days) == ()
     assert run(course(1000, days=8), days) == ()
 
 
-def test_a_zero_that_was_never_anything_else_is_told_only_where_a_count_is_set() -> None:
+def test_a_balance_that_was_always_zero_is_notified_only_where_a_count_is_set() -> None:
     assert run(course(0, 0), Limits(warning_days=7)) == ()
     (episode,) = run(course(0, 0))
     assert (Ending.RAN_OUT, timedelta(0)) == (episode.ending, episode.notice)
 
 
-def test_what_flaps_would_have_been_told_as_one_episode_from_its_third_opening_on() -> None:
+def test_a_flapping_balance_counts_as_one_episode_from_its_third_opening_on() -> None:
     found = run(course(*(90, 500) * 6))
     assert [START + hours * HOUR for hours in (0, 2, 4)] == [episode.opened_at for episode in found]
 

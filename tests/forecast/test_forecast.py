@@ -101,7 +101,7 @@ def test_a_zero_has_a_runway_of_zero_and_a_sea_has_no_end() -> None:
     assert [0.0, math.inf] == answer.p90.tolist()
 
 
-def test_a_balance_beyond_the_drawn_path_is_still_told() -> None:
+def test_a_balance_beyond_the_drawn_path_is_still_described() -> None:
     assert ask([steady()], [24_000.0]).p50[0] == pytest.approx(2400.0, rel=0.03)
 
 

@@ -66,7 +66,7 @@ def test_use_within_a_holiday_is_learned_for_its_other_days_and_not_for_those_af
     assert abs(np.log2(known.p50[0] / truth)) < 0.1 < abs(np.log2(ordinary.p50[0] / truth))
 
 
-def test_who_has_seen_holidays_only_is_estimated_from_them() -> None:
+def test_a_balance_seen_only_on_holidays_is_estimated_from_them() -> None:
     calendar = CALENDAR._replace(days_off=frozenset(BEGUN.date() + timedelta(days=n) for n in range(400)))
     assert seen(BEGUN + timedelta(days=5), zone=calendar, left=10_000).known[0]
 

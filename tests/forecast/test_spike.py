@@ -51,17 +51,17 @@ def points(models: Models, use: float, **more: object) -> int:
     return int(judge(models, use, **more).points[0])  # type: ignore[arg-type]
 
 
-def test_usual_use_speaks_against_a_spike_four_times_as_much_for_it_and_ten_times_twice() -> None:
+def test_usual_usage_counts_against_a_spike_four_times_as_much_for_it_and_ten_times_twice() -> None:
     assert [-2, -2, 0, 1, 2] == [points(model(), 10.0 * times) for times in (0, 1.5, 2.7, 4, 10)]
 
 
-def test_a_reading_is_told_with_what_was_expected_of_it() -> None:
+def test_a_reading_is_explained_with_what_was_expected() -> None:
     high = judge(model(), 60.0)
     assert high.expected[0] == pytest.approx(10.0, rel=0.1)
     assert high.factor[0] == pytest.approx(6.0, rel=0.1)
 
 
-def test_who_bursts_every_other_day_is_not_told_of_it() -> None:
+def test_a_sender_that_bursts_every_other_day_gets_no_spike_alert() -> None:
     assert 1 == points(model(), 40.0)
     assert 1 > points(model(bursts=16.0), 40.0)
 
@@ -71,12 +71,12 @@ def test_a_few_messages_instead_of_none_are_no_spike() -> None:
 
 
 @pytest.mark.parametrize("more", [{"alerts": np.array([0.5])}, {"bursty": np.array([True])}])
-def test_who_is_known_to_burst_needs_more(more: dict[str, object]) -> None:
+def test_a_sender_with_past_bursts_needs_a_larger_order(more: dict[str, object]) -> None:
     assert 1 == points(model(), 36.0)
     assert 1 > points(model(), 36.0, **more)
 
 
-def test_twenty_times_as_much_is_far_above_until_many_such_alerts_were_told() -> None:
+def test_twenty_times_as_much_is_far_above_until_many_such_alerts_were_sent() -> None:
     assert [2, 2, -2] == [points(model(), 210.0, alerts=np.array([told])) for told in (0.0, 3.0, 5.0)]
 
 

@@ -62,7 +62,7 @@ def test_without_more_use_than_its_own_it_is_no_reserve(windows: list[UseWindow]
     assert (False, 0) == (found.is_on, found.hours.sum())
 
 
-def test_the_model_of_what_stands_in_is_that_of_both_together() -> None:
+def test_the_model_of_the_reserve_is_that_of_both_categories() -> None:
     windows = taken_over(WINDOW_HOURS - 30, own=2.0)
     models = models_of(windows)
     assert [Category.INDUSTRY] == stands_in_now(models[0])

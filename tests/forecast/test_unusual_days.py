@@ -268,7 +268,7 @@ def test_what_is_used_in_a_single_hour_and_stops_gives_no_runway() -> None:
 
 
 @pytest.mark.parametrize(("pace", "is_known"), [(0.0, False), (77_000.0, True)])
-def test_before_the_first_hour_is_closed_the_last_reading_tells_whether_a_burst_goes_on(
+def test_before_the_first_hour_is_closed_the_last_reading_decides_whether_a_burst_continues(
     pace: float, is_known: bool
 ) -> None:
     series = fit_series(START + np.array([0.0]), np.array([100_000.0]), "UTC")
@@ -359,7 +359,7 @@ def test_growth_of_some_percent_a_week_shows_in_a_long_runway() -> None:
     assert days(answer(sender.read(left=25 * today)).p50) < 23.5
 
 
-def test_one_reading_a_day_tells_a_burst_from_a_change() -> None:
+def test_one_reading_a_day_distinguishes_a_burst_from_a_change() -> None:
     found = answer(Sender(30).bursts(29.5, 5 * A_DAY).read(every=96))
 
     assert days(found.p50) == pytest.approx(10.0, rel=0.3)

@@ -47,7 +47,7 @@ def check(database: Database, **later: float) -> bool:
     return check_file(database, destinations=[OPS], now=NOON + timedelta(**later))
 
 
-def test_a_sound_database_is_no_news(database: Database) -> None:
+def test_a_sound_database_is_not_reported(database: Database) -> None:
     assert not check(database)
     assert ([], []) == (notices(database), remarks(database))
 

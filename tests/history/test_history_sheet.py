@@ -57,7 +57,7 @@ def test_a_bad_row_names_its_line_and_column(row: str, column: str, message: str
     assert message in str(fault.message)
 
 
-def test_a_missing_column_is_told_once_with_the_nearest_name() -> None:
+def test_a_missing_column_is_reported_once_with_the_nearest_name() -> None:
     (fault,) = read("observed_at,walet,category,balance", "x,y,z,1")
     assert str(fault) == "line 1, wallet: the column is missing; did you mean walet?"
 

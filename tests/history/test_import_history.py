@@ -107,7 +107,7 @@ def test_an_empty_file_with_a_header_changes_nothing(database: Database) -> None
     assert taken == take(database)
 
 
-def test_a_single_fault_refuses_the_whole_and_all_faults_are_told(database: Database) -> None:
+def test_a_single_fault_refuses_the_whole_file_and_all_faults_are_listed(database: Database) -> None:
     refused = take(
         database,
         "2026-11-24T08:00:00Z,acme,market,500",

@@ -64,7 +64,7 @@ def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> Non
         assert [2] == [row.of(Category.MARKET).use for row in usage.days_of(conn, 1, since=0, until=10**6)]
 
 
-def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: Database) -> None:
+def test_old_messages_are_deleted_with_their_deliveries_once_these_are_settled(database: Database) -> None:
     old = NOW - timedelta(days=401)
     with database.write() as conn:
         for _ in ("settled", "waiting"):
@@ -118,7 +118,7 @@ def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then
     assert ["GroupMessage", "> recovered"] == bench.slack.received()
 
 
-def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: Bench) -> None:
+def test_old_closed_alerts_are_deleted_with_their_messages(bench: Bench) -> None:
     close(bench, *[bench.open() for _ in range(7)])
     bench.run()
     bench.clock.pass_by(days=401)

@@ -104,7 +104,7 @@ def test_unknown_fields_are_kept_for_the_log(sim):
         (FaultKind.REDIRECT, SourceErrorKind.CONFIGURATION, 1),
     ],
 )
-def test_what_passes_is_tried_again_and_what_only_a_person_mends_is_not(sim, kind, error, num_requests):
+def test_passing_faults_are_retried_and_those_that_need_a_person_are_not(sim, kind, error, num_requests):
     sim.fail(SHOP, SimulatedFault(kind=kind))
     found = read_one(sim)
     assert (error, SHOP, NOW) == (found.kind, found.wallet, found.at)
@@ -382,7 +382,7 @@ def test_a_private_authority_is_trusted_by_its_bundle(tls_sim, authority, tmp_pa
     assert Readings(1, 22, 44, Absent.UNALLOCATED) == read_one(tls_sim, ca_bundle=bundle).readings
 
 
-def test_a_certificate_that_nobody_vouches_for_is_a_tls_fault_and_no_key_is_sent(tls_sim):
+def test_an_untrusted_certificate_is_a_tls_fault_and_no_key_is_sent(tls_sim):
     found = read_one(tls_sim)
     assert (SourceErrorKind.TLS, True) == (found.kind, "the certificate is not valid" in str(found.message))
     assert [] == list(tls_sim.requests)
@@ -460,7 +460,7 @@ def test_a_proxy_that_is_away_is_named_and_its_password_is_not(sim):
     )
 
 
-def test_nobody_listening_is_a_network_fault():
+def test_a_refused_connection_is_a_network_fault():
     found = read_from(endpoint(f"http://127.0.0.1:{unused_port()}"))
     assert (SourceErrorKind.NETWORK, True) == (
         found.kind,
@@ -491,7 +491,7 @@ def test_no_such_host_is_a_network_fault():
     ],
     ids=["not HTTP", "compressed", "redirect", "not modified", "huge header", "endless body"],
 )
-def test_servers_that_are_none_are_told_apart(answer, kind):
+def test_faults_of_servers_are_distinguished(answer, kind):
     with answering(answer) as url:
         assert kind is read_from(endpoint(url)).kind
 

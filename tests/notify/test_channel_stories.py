@@ -199,7 +199,7 @@ def test_pagerduty_acknowledges_with_the_alert(database: Database, tmp_path: Pat
     )
 
 
-def test_what_was_acknowledged_before_pagerduty_heard_of_it_is_acknowledged_there_at_once(
+def test_an_alert_acknowledged_before_pagerduty_got_it_is_acknowledged_there_at_once(
     database: Database, tmp_path: Path, clock: HandClock
 ) -> None:
     with serving(Service("pagerduty", clock.now)) as service:

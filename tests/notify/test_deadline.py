@@ -64,7 +64,7 @@ def trickling(pieces: Sequence[bytes]) -> Iterator[str]:
 @pytest.mark.parametrize(
     "pieces", [[b"HTTP/1.1 200 "], [b"HTTP/1.1 200 OK\r\nX-Slow: "], [HEAD]], ids=["status", "header", "body"]
 )
-def test_a_server_that_trickles_holds_nobody_longer_than_the_time_out(
+def test_a_server_that_trickles_delays_nothing_for_longer_than_the_timeout(
     pieces: list[bytes], renderer: Renderer
 ) -> None:
     direct = Proxy(url=None)
@@ -75,7 +75,7 @@ def test_a_server_that_trickles_holds_nobody_longer_than_the_time_out(
     assert NO_ANSWER == outcome
 
 
-def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
+def test_a_mail_server_that_trickles_delays_no_other_destination(renderer: Renderer) -> None:
     with trickling([GREETING]) as address:
         channel = SmtpChannel(
             host="127.0.0.1",
@@ -91,7 +91,7 @@ def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> 
     assert (ChannelErrorKind.UNREACHABLE, True) == (outcome.kind, str(outcome.message).endswith("timed out"))
 
 
-def test_a_webhook_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
+def test_a_webhook_that_trickles_delays_no_other_destination(renderer: Renderer) -> None:
     with trickling([HEAD]) as address:
         channel = SlackWebhook(url=address, renderer=renderer, proxy=Proxy(url=None), timeout=PATIENCE)
         assert NO_ANSWER == channel.send(outgoing(CRITICAL), holds_claim=lambda: True)
@@ -154,7 +154,7 @@ def test_an_answer_without_end_is_cut_off_and_in_doubt(renderer: Renderer) -> No
     )
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_as_what_it_is(renderer: Renderer) -> None:
+def test_an_untrusted_certificate_is_reported_as_such(renderer: Renderer) -> None:
     with answering(tls=True) as address:
         outcome = posted_to(address, renderer)
 

@@ -188,7 +188,7 @@ def _shown(message: SentMessage, alert_id: str) -> str | None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_the_latest_truth_is_told_exactly_once_whatever_course_things_take(sqlite_template: Path) -> None:
+def test_the_latest_state_is_sent_exactly_once_in_any_order_of_events(sqlite_template: Path) -> None:
     class FromTemplate(Course):
         template = sqlite_template
 

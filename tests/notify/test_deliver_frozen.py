@@ -64,7 +64,7 @@ def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
     assert 1 == report.deleted
 
 
-def test_its_message_is_deleted_when_the_news_was_told_otherwise_meanwhile(bench: Bench) -> None:
+def test_its_message_is_deleted_if_another_message_was_sent_meanwhile(bench: Bench) -> None:
     alert = bench.open()
     wake = frozen_in(bench, loses_the_answer)
     bench.restart()

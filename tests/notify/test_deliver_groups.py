@@ -60,7 +60,7 @@ def test_what_opens_later_is_a_message_of_its_own(bench: Bench) -> None:
     assert ["GroupMessage", "opened"] == bench.slack.received()
 
 
-def test_later_news_of_a_member_edits_the_group_and_answers_below_it(bench: Bench) -> None:
+def test_later_messages_of_a_member_edit_the_group_and_reply_below_it(bench: Bench) -> None:
     alerts = opened(bench, 6)
     latest = bench.enqueue(alerts[2], Reason.RECOVERED, [OPS, MAIL], severity=Severity.OK)
 
@@ -100,7 +100,7 @@ def test_what_happens_while_the_group_waits_is_in_its_message(bench: Bench) -> N
     assert replace(recovered, opening_undelivered=True) == members_of(message.message)[0]
 
 
-def test_a_group_in_doubt_is_told_once(bench: Bench) -> None:
+def test_a_group_in_doubt_is_sent_once(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [loses_the_answer]
     opened(bench, 6)
     bench.open()
@@ -131,7 +131,7 @@ def test_two_members_whose_group_message_was_deleted_are_a_message_each(bench: B
     assert ["worsened", "recovered"] == bench.slack.received()
 
 
-def test_what_joins_a_group_whose_message_was_deleted_makes_it_stand_anew_with_all_of_it(
+def test_a_member_that_joins_a_group_whose_message_was_deleted_posts_the_whole_group_anew(
     bench: Bench,
 ) -> None:
     alerts = opened(bench, 6)

@@ -132,7 +132,7 @@ def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
     assert ["superseded"] * 4 + ["delivered"] == bench.states()
 
 
-def test_an_alert_that_opened_and_recovered_unheard_is_one_message(bench: Bench) -> None:
+def test_an_alert_that_opened_and_recovered_unnotified_is_one_message(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.SERVER)]
     alert = bench.open()
     bench.run()
@@ -143,7 +143,7 @@ def test_an_alert_that_opened_and_recovered_unheard_is_one_message(bench: Bench)
     assert ["opened+recovered"] == bench.slack.received()
 
 
-def test_an_opening_in_doubt_is_looked_for_before_its_recovery_is_told(bench: Bench) -> None:
+def test_an_opening_in_doubt_is_searched_for_before_its_recovery_is_sent(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [loses_the_answer]
     alert = bench.open()
     bench.run()
@@ -168,7 +168,7 @@ def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_s
     assert [True, False] == [attempt.may_stand_twice for attempt in report.attempts]
 
 
-def test_what_may_have_arrived_each_time_is_repeated_rarely_and_told_elsewhere(bench: Bench) -> None:
+def test_a_message_always_in_doubt_is_repeated_rarely_and_reported_elsewhere(bench: Bench) -> None:
     bench.mail.outcomes["finance@example.com"] = [loses_the_answer] * 6
     bench.open([MAIL])
 
@@ -189,7 +189,7 @@ def test_what_may_have_arrived_each_time_is_repeated_rarely_and_told_elsewhere(b
         assert () == channel_failures.current(conn)
 
 
-def test_news_does_not_wait_for_what_may_have_arrived(bench: Bench) -> None:
+def test_a_message_does_not_wait_for_one_in_doubt(bench: Bench) -> None:
     bench.mail.outcomes["finance@example.com"] = [loses_the_answer] * 4
     alert = bench.open([MAIL])
     for _ in range(600):
@@ -239,7 +239,7 @@ def test_a_destination_is_spared_for_as_long_as_it_asks_and_no_other_is(bench: B
     assert ["opened", "opened"] == bench.slack.received()
 
 
-def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_anew(bench: Bench) -> None:
+def test_a_deleted_message_is_not_edited_and_the_next_one_is_posted_anew(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
@@ -254,7 +254,7 @@ def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_an
 
 
 @pytest.mark.parametrize("reason", [Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED])
-def test_news_of_a_message_that_was_deleted_is_a_fresh_message_at_once_and_no_answer_besides(
+def test_a_change_of_a_deleted_message_is_a_new_message_at_once_without_a_reply(
     bench: Bench, reason: Reason
 ) -> None:
     alert = bench.open()
@@ -268,7 +268,7 @@ def test_news_of_a_message_that_was_deleted_is_a_fresh_message_at_once_and_no_an
     assert (latest, None, []) == (message.message, message.below, message.edits)
 
 
-def test_what_follows_a_fresh_message_is_told_below_it(bench: Bench) -> None:
+def test_what_follows_a_new_message_is_sent_as_a_reply(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
@@ -297,7 +297,7 @@ def test_a_fresh_message_whose_answer_was_lost_is_found(bench: Bench) -> None:
 
 
 @dying
-def test_one_who_dies_on_a_fresh_message_leaves_it_to_be_found(bench: Bench) -> None:
+def test_a_message_of_a_process_that_died_is_found_by_the_next(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()

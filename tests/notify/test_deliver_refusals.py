@@ -33,7 +33,7 @@ def standing(bench: Bench) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     "kind", [ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION, ChannelErrorKind.REJECTED]
 )
-def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
+def test_it_is_reported_once_through_the_other_channel_until_it_is_repaired(
     bench: Bench, kind: ChannelErrorKind
 ) -> None:
     bench.slack.outcomes["#ops"] = [fails(kind)] * 3
@@ -49,7 +49,7 @@ def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
     assert [] == standing(bench)
 
 
-def test_the_next_episode_is_told_again(bench: Bench) -> None:
+def test_the_next_episode_is_notified_again(bench: Bench) -> None:
     for _ in range(2):
         bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.AUTH)]
         bench.open()
@@ -59,7 +59,7 @@ def test_the_next_episode_is_told_again(bench: Bench) -> None:
     assert ["ChannelFailureMessage"] * 2 == bench.mail.received("finance@example.com")
 
 
-def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) -> None:
+def test_a_failure_that_is_over_before_it_could_be_reported_is_not_reported(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.AUTH)]
     bench.mail.outcomes["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 6
     bench.open()
@@ -71,7 +71,7 @@ def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) 
     assert [] == bench.mail.received("finance@example.com")
 
 
-def test_a_recipient_that_is_refused_is_told_to_slack(bench: Bench) -> None:
+def test_a_recipient_that_is_refused_is_reported_in_slack(bench: Bench) -> None:
     bench.mail.outcomes["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
     bench.open([MAIL])
 
@@ -137,7 +137,7 @@ def test_foreign_words_in_an_error_are_stored_and_shown_clean(bench: Bench, word
     assert "opened" in bench.mail.received("finance@example.com")
 
 
-def test_an_unreasonable_wait_is_bounded_and_told_through_the_other_channel(bench: Bench) -> None:
+def test_an_unreasonable_wait_is_bounded_and_reported_through_the_other_channel(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(days=100))]
     bench.open()
 
@@ -166,7 +166,7 @@ def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Benc
     assert ["delivered", "gave_up"] == bench.states()
 
 
-def test_one_run_tells_of_a_refusal_though_the_other_channel_was_done_before(bench: Bench) -> None:
+def test_one_run_reports_a_refusal_though_the_other_channel_had_finished_before(bench: Bench) -> None:
     def refuses_late(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         deadline = time.monotonic() + PATIENCE
         while not bench.mail.received("finance@example.com") and time.monotonic() < deadline:

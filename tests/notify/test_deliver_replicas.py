@@ -33,7 +33,7 @@ def news_in(channel: FakeChannel, destination: str, alert_id: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_four_processes_tell_everything_once_and_in_order(bench: Bench) -> None:
+def test_four_processes_send_everything_once_and_in_order(bench: Bench) -> None:
     chance = random.Random(1)
     outcomes = [arrives] * 6 + [
         loses_the_answer,

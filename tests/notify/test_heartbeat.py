@@ -45,14 +45,14 @@ def test_a_beat_is_one_get_of_the_address() -> None:
     assert ["/ping/hidden"] == asked
 
 
-def test_a_refusal_is_told_by_its_status_and_a_redirect_is_not_followed() -> None:
+def test_a_refusal_is_reported_with_its_status_and_a_redirect_is_not_followed() -> None:
     for status in (404, 500, 302):
         with _watcher(status) as (url, asked):
             assert f"the heartbeat was answered with {status}" == _beat(url)
         assert ["/ping/hidden"] == asked
 
 
-def test_nobody_there_is_told_without_the_address() -> None:
+def test_an_unreachable_server_is_reported_without_its_address() -> None:
     with _watcher(200) as (url, _):
         pass
     said = _beat(url)

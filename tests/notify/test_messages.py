@@ -49,12 +49,12 @@ def test_only_who_the_route_names_is_mentioned_and_not_in_an_edit() -> None:
     assert "<@" not in f"{edited.text}{edited.blocks}{edited.plain}"
 
 
-def test_what_opened_and_recovered_unheard_is_a_first_message_with_its_title() -> None:
+def test_an_alert_that_opened_and_recovered_unnotified_is_a_first_message_with_its_title() -> None:
     message = message_of(renderer_of("en"), outgoing(EVERYTHING["unheard"]))
     assert message.plain.startswith("🟢 Recovered · acme/checkout industry")
 
 
-def test_news_that_is_posted_stands_on_top_of_the_whole_message_and_its_later_look_is_without_it() -> None:
+def test_a_posted_change_is_the_first_line_of_the_message_and_later_edits_drop_it() -> None:
     def shown(action: Action) -> str:
         message = message_of(renderer_of("en"), outgoing(WORSENED, action=action, thread=THREAD))
         return message.plain
@@ -67,7 +67,7 @@ def test_news_that_is_posted_stands_on_top_of_the_whole_message_and_its_later_lo
     ] == [True, True]
 
 
-def test_a_digest_speaks_its_own_language() -> None:
+def test_a_digest_uses_its_own_language() -> None:
     chinese = message_of(renderer_of("en"), outgoing(replace(DIGEST, language="zh-CN")))
     assert chinese.text.startswith("📊 2026年11月24日 短信余量 — 6 项余量中有 3 项需要处理")
 

@@ -297,7 +297,7 @@ def test_apprise_says_only_the_status_of_what_it_could_not_send(
     assert (expected, f"Apprise could not send to phone: HTTP {status}") == (error.kind, str(error.message))
 
 
-def test_a_channel_of_the_configuration_is_told_in_its_language_and_shown_without_its_address(
+def test_a_configured_channel_is_described_in_its_language_without_its_address(
     database: Database, tmp_path: Path, receiver: Receiver
 ) -> None:
     file = tmp_path / "balancebot.toml"

@@ -62,7 +62,7 @@ def test_a_first_message_is_posted_with_the_metadata_it_can_be_found_by(
     assert message["blocks"][0]["text"]["text"] == "🔴 Critical · acme/checkout industry"
 
 
-def test_news_edits_the_living_message_and_answers_in_its_thread(
+def test_a_message_edits_the_living_message_and_replies_in_its_thread(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
@@ -193,7 +193,7 @@ def test_a_rate_limit_says_how_long_to_wait(slack: SlackStandIn, channel: SlackC
     assert (error.kind, error.retry_after) == (ChannelErrorKind.RATE_LIMITED, timedelta(seconds=7))
 
 
-def test_a_closed_door_is_unreachable_and_not_in_doubt(slack: SlackStandIn, renderer: Renderer) -> None:
+def test_a_closed_port_is_unreachable_and_not_in_doubt(slack: SlackStandIn, renderer: Renderer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     channel = SlackChannel(token="xoxb", api_url=f"http://127.0.0.1:{port}/api/", renderer=renderer)
@@ -350,7 +350,7 @@ def test_check_names_each_missing_scope_and_each_channel_the_bot_is_not_in(rende
     ]
 
 
-def test_check_notes_that_guests_can_not_be_told_from_members(renderer: Renderer) -> None:
+def test_check_remarks_that_guests_cannot_be_distinguished_from_members(renderer: Renderer) -> None:
     with SlackStandIn(scopes=(*ALL_SCOPES[:-1], "commands")) as slack:
         listening = channel_of(slack, renderer, app_token=slack.app_token)
         (note,) = (finding for finding in listening.check([]) if finding.ok is None)
@@ -367,7 +367,7 @@ def test_check_ends_with_a_token_that_is_refused(slack: SlackStandIn, renderer: 
     )
 
 
-def test_buttons_stand_only_where_somebody_listens_and_only_while_the_alert_is_open(
+def test_buttons_are_shown_only_where_they_work_and_while_the_alert_is_open(
     slack: SlackStandIn, renderer: Renderer
 ) -> None:
     assert set(ALL_SCOPES) == set(slack.scopes)

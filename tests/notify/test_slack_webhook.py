@@ -27,7 +27,9 @@ def mine() -> bool:
     return True
 
 
-def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, webhook: SlackWebhook) -> None:
+def test_a_reply_is_a_new_message_that_begins_with_what_has_changed(
+    slack: SlackStandIn, webhook: SlackWebhook
+) -> None:
     assert webhook.send(outgoing(CRITICAL), holds_claim=mine) == POSTED
     assert webhook.send(outgoing(WORSENED, delivery_id="d2"), holds_claim=mine) == POSTED
     first, second = slack.messages("ops-alerts")

@@ -78,7 +78,7 @@ def test_a_digest_brings_its_picture_along(smtp: SmtpStandIn, renderer: Renderer
     assert 'src="cid:balances@balancebot"' in html.get_content()
 
 
-def test_answers_join_the_thread_of_the_first_with_the_news_in_the_first_line(
+def test_replies_join_the_thread_of_the_first_and_begin_with_what_has_changed(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     channel = channel_of(smtp, renderer)
@@ -107,7 +107,7 @@ def test_every_attempt_at_one_delivery_has_one_message_id_and_no_other_has_it(
     assert len(set(refs)) == 3
 
 
-def test_nobody_smuggles_a_header_in_or_markup_into_the_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
+def test_no_name_injects_a_header_or_markup_into_the_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
     sent(channel_of(smtp, renderer).send(mail(HOSTILE), holds_claim=mine))
     message = smtp.mails[0].message
     assert message["Bcc"] is None
@@ -202,7 +202,7 @@ def test_a_line_that_breaks_after_the_message_leaves_it_in_doubt(
     assert len(smtp.mails) == 1
 
 
-def test_a_closed_door_is_unreachable(renderer: Renderer) -> None:
+def test_a_closed_port_is_unreachable(renderer: Renderer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     channel = SmtpChannel(
@@ -261,7 +261,7 @@ def test_the_line_is_secured_before_anybody_logs_in(renderer: Renderer, security
         ]
 
 
-def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> None:
+def test_a_refused_log_in_is_logged_without_the_password(renderer: Renderer) -> None:
     with SmtpStandIn(users={"bot": "geheim"}) as smtp:
         channel = channel_of(smtp, renderer, username="bot", password="falsch")
         error = channel.send(mail(), holds_claim=mine)
@@ -273,9 +273,7 @@ def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> No
 
 
 @pytest.mark.parametrize("offered", ["AUTH NTLM GSSAPI", "AUTH XOAUTH2", "SIZE 100"])
-def test_a_server_without_a_log_in_that_can_be_used_is_for_a_person_to_mend(
-    renderer: Renderer, offered: str
-) -> None:
+def test_a_server_without_a_usable_log_in_method_needs_a_person(renderer: Renderer, offered: str) -> None:
     class Session(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             self.wfile.write(b"220 mail.example.com\r\n")
@@ -309,7 +307,7 @@ def test_a_mail_has_no_byte_above_127_whatever_it_says(smtp: SmtpStandIn, render
     assert smtp.mails[0].raw.isascii()
 
 
-def test_a_server_of_another_protocol_is_told_as_what_it_is(smtp: SmtpStandIn, renderer: Renderer) -> None:
+def test_a_server_of_another_protocol_is_reported_as_such(smtp: SmtpStandIn, renderer: Renderer) -> None:
     error = channel_of(smtp, renderer, security=MailSecurity.TLS).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert (ChannelErrorKind.AUTH, True) == (error.kind, "no TLS connection" in str(error.message))
@@ -328,7 +326,7 @@ def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Ren
     assert smtp.mails == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_not_trusted(renderer: Renderer) -> None:
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(renderer: Renderer) -> None:
     with SmtpStandIn(security="tls") as smtp:
         error = channel_of(smtp, renderer, ssl_context=None).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)

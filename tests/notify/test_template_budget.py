@@ -43,7 +43,7 @@ def rendered(folder: Path | None, template: str = "chat/alert.j2") -> str:
 
 
 @pytest.mark.parametrize("text", RUNAWAYS.values(), ids=RUNAWAYS)
-def test_a_template_that_runs_away_is_replaced_and_told(
+def test_a_template_over_its_budget_is_replaced_and_reported(
     text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "chat").mkdir()

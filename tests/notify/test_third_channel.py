@@ -166,7 +166,7 @@ def reads(app: App, balance: int) -> None:
     app.source.clock.pass_by(minutes=10)
 
 
-def test_routes_and_the_outbox_send_each_news_once_as_a_message_of_its_own(app: App) -> None:
+def test_routes_and_the_outbox_send_each_change_once_as_a_message_of_its_own(app: App) -> None:
     reads(app, 500)
     reads(app, 50)
     reads(app, 5000)

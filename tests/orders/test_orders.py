@@ -135,7 +135,7 @@ def test_an_overdue_order_is_dated_as_where_the_bot_is(world: World) -> None:
     assert "should have arrived by 2026-12-01" in str(sent.title)
 
 
-def test_an_ordered_top_up_that_is_not_enough_is_told_once_as_a_reply(world: World) -> None:
+def test_an_ordered_top_up_that_is_not_enough_is_sent_once_as_a_reply(world: World) -> None:
     world.limit(SHOP, "industry", critical_below=80_000)
     world.reads(900)
     reads(world, pool=20_000, shop=60_000)
@@ -154,7 +154,7 @@ def test_an_ordered_top_up_that_is_not_enough_is_told_once_as_a_reply(world: Wor
     assert 10_000 == world.messages()[-1].arrived
 
 
-def test_a_top_up_that_somebody_expects_under_the_alert_is_told_and_one_that_is_enough_recovers(
+def test_an_expected_top_up_is_reported_under_the_alert_and_recovers_it_if_it_is_enough(
     world: World,
 ) -> None:
     world.limit(SHOP, "industry", critical_below=80_000)

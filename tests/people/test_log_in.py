@@ -74,7 +74,7 @@ def test_the_sixth_guess_is_not_even_looked_at_for_a_minute(desk: LogIn) -> None
     assert isinstance(guess(desk, RIGHT, after=PAUSE), LoggedIn)
 
 
-def test_who_goes_on_guessing_is_looked_at_once_a_minute(desk: LogIn) -> None:
+def test_further_guesses_are_checked_once_a_minute(desk: LogIn) -> None:
     outcomes = [guess(desk, "wrong", after=timedelta(seconds=number)) for number in range(300)]
     assert 5 + 4 == outcomes.count(LogInRefused())
 

@@ -24,7 +24,7 @@ def made(database: Database, name: str = "grafana", *, expires_at: datetime | No
     return token
 
 
-def test_a_token_is_told_from_any_other_and_its_use_is_noted(database: Database) -> None:
+def test_a_token_is_recognised_and_its_use_is_recorded(database: Database) -> None:
     token = made(database)
     kept = ApiToken(name="grafana", role=Role.VIEWER, created_at=NOW, created_by="root", expires_at=None)
     assert (kept,) == tokens.list_tokens(database)

@@ -131,7 +131,7 @@ def test_a_damaged_estimate_is_made_again_by_the_next_reading(on_sqlite: World) 
         assert GARBAGE not in conn.scalars(text(f"SELECT p50_at FROM balances WHERE {OF_WALLET}"))
 
 
-def test_a_mended_wallet_is_read_again_by_itself(world: World) -> None:
+def test_a_repaired_wallet_is_read_again_by_itself(world: World) -> None:
     _put(world, "alerts", "context", GARBAGE, NAMED)
     _fall(world)
     _put(world, "alerts", "context", "{}", NAMED)
@@ -143,7 +143,7 @@ def test_a_mended_wallet_is_read_again_by_itself(world: World) -> None:
     assert ([], 30) == (remarks, latest)
 
 
-def test_another_process_tells_it_no_second_time(world: World) -> None:
+def test_another_process_does_not_send_it_a_second_time(world: World) -> None:
     _put(world, "alerts", "context", GARBAGE, NAMED)
     _fall(world)
     world.database.dispose()

@@ -64,7 +64,7 @@ def spikes(traffic: Traffic) -> list[str]:
     return traffic.world.transitions()
 
 
-def test_a_spike_is_told_at_the_second_reading_and_its_end_too(traffic):
+def test_a_spike_is_notified_at_the_second_reading_and_its_end_too(traffic):
     traffic.passes(1, 4000)
     suspicion = spikes(traffic)
     traffic.passes(1, 4000)
@@ -74,7 +74,7 @@ def test_a_spike_is_told_at_the_second_reading_and_its_end_too(traffic):
     assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (suspicion, told, spikes(traffic))
 
 
-def test_a_days_use_at_once_is_told_at_the_first_reading_where_it_can_be_nothing_else(traffic):
+def test_a_days_usage_at_once_is_notified_at_the_first_reading_if_nothing_else_explains_it(traffic):
     traffic.passes(1, 9000)
     alone = spikes(traffic)
     traffic.passes(3, 100)
@@ -177,7 +177,7 @@ def test_a_spike_of_a_category_that_is_no_longer_allocated_is_closed(traffic):
     assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)
 
 
-def test_a_balance_that_a_robot_drains_is_told_once_and_its_message_carries_the_spike(database):
+def test_a_drained_balance_is_notified_once_and_its_message_contains_the_spike(database):
     traffic = traffic_of(World(database), left=50_000)
     traffic.world.limit(category="industry", critical_below=45_000)
     traffic.passes(2, 4000)
@@ -212,7 +212,7 @@ def lives(traffic: Traffic, hours: int, an_hour: int, *, pool: Readings | None =
         traffic.world.app.operate_alerts.tick()
 
 
-def test_a_drain_is_told_by_its_spike_and_when_nothing_is_left(database):
+def test_a_drain_is_notified_as_a_spike_and_when_nothing_is_left(database):
     traffic = traffic_of(World(database), left=60_000)
     traffic.world.limit(category="industry", warning_days=7, critical_days=3)
     lives(traffic, 13, 4000)
@@ -225,7 +225,7 @@ def test_a_drain_is_told_by_its_spike_and_when_nothing_is_left(database):
         assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
 
 
-def test_what_a_mailing_leaves_too_low_is_told_after_its_spike(database):
+def test_a_balance_left_too_low_by_a_mailing_is_notified_after_its_spike(database):
     traffic = traffic_of(World(database), left=24_000)
     traffic.world.configure(POOL, SHOP)
     traffic.world.limit(SHOP, "industry", warning_days=6, critical_days=-1)
@@ -257,7 +257,7 @@ def test_an_acknowledged_spike_does_not_hide_that_little_is_left_at_usual_usage(
         assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
 
 
-def test_a_limit_in_messages_is_told_during_a_spike(database):
+def test_a_limit_in_messages_is_notified_during_a_spike(database):
     traffic = traffic_of(World(database), left=50_000)
     traffic.world.limit(category="industry", warning_below=40_000)
     lives(traffic, 3, 4000)

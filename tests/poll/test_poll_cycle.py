@@ -34,7 +34,7 @@ def world(database) -> World:
     return world
 
 
-def test_a_low_balance_is_told_once_however_often_it_is_read(world):
+def test_a_low_balance_is_notified_once_however_often_it_is_read(world):
     world.shows(industry(500))
 
     for _ in range(3):
@@ -48,7 +48,7 @@ def test_a_low_balance_is_told_once_however_often_it_is_read(world):
 @pytest.mark.parametrize(
     ("pool", "is_empty"), [(0, True), (Absent.UNALLOCATED, True), (50_000, False), (Absent.UNREAD, False)]
 )
-def test_nobody_is_told_to_move_quota_from_an_empty_pool(world, pool, is_empty):
+def test_no_message_advises_to_move_quota_from_an_empty_pool(world, pool, is_empty):
     world.configure(POOL, SHOP)
     world.shows(industry(pool), wallet=POOL)
     world.shows(industry(500))
@@ -76,7 +76,7 @@ def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
     assert [f"opened warning {name}:industry" for name in (*two, *twenty)] == world.transitions()
 
 
-def test_it_is_told_when_worse_and_when_well(world):
+def test_it_is_sent_when_worse_and_when_well(world):
     world.shows(industry(500), industry(50), industry(5000))
 
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_a_zero_is_read_a_second_time_before_anybody_is_told(world):
     assert ([], [SHOP, SHOP, SHOP]) == (world.transitions(), world.source.requests)
 
 
-def test_a_zero_that_is_confirmed_is_told_at_once(world):
+def test_a_confirmed_zero_is_notified_at_once(world):
     world.shows(industry(5000), industry(0))
 
     world.poll()

@@ -141,13 +141,13 @@ def check(database: Database, firm: Firm) -> None:
 
 
 @pytest.mark.long
-def test_a_quarter_of_forty_wallets_is_told_as_it_was(sqlite_url: str) -> None:
+def test_the_statements_of_a_quarter_of_forty_wallets_are_exact(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     check(database, Firm(seed=7, start=START, days=94, zone=ZONE))
     database.dispose()
 
 
-def test_a_quarter_of_one_account_is_told_as_it_was_in_postgresql(postgresql_url: str) -> None:
+def test_the_statements_of_a_quarter_of_one_account_are_exact_in_postgresql(postgresql_url: str) -> None:
     database = Database(postgresql_url)
     check(database, Firm(seed=11, start=START, days=94, zone=ZONE, accounts=1, apps=5))
     database.dispose()

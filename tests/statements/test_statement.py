@@ -101,7 +101,7 @@ NOVEMBER = datetime(2026, 10, 31, 16, tzinfo=UTC)
 """As it begins in Shanghai."""
 
 
-def test_a_month_tells_what_was_bought_moved_used_and_left(database: Database) -> None:
+def test_a_month_shows_what_was_bought_moved_used_and_left(database: Database) -> None:
     start = NOVEMBER - timedelta(hours=2)
     pool = [50_000, 50_000, 50_000, 50_000, 40_000, 140_000, 140_000]
     shop = [1_000, 900, 800, 700, 10_600, 10_500, 10_400]

@@ -76,7 +76,7 @@ def test_only_its_owner_can_read_a_backup(database: Database, tmp_path: Path) ->
     assert 0o600 == stat.S_IMODE((tmp_path / "copy").stat().st_mode)
 
 
-def test_a_missing_folder_is_told(database: Database, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "nowhere" / "copy"
     assert BackupFailed(message=f"can't write {file}: No such file or directory") == back_up(database, file)
 
@@ -106,7 +106,7 @@ def test_a_database_that_does_not_exist_is_not_made_by_backing_it_up(tmp_path: P
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_server_that_is_down_is_told_without_the_password(tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_reported_without_the_password(tmp_path: Path) -> None:
     database = Database("postgresql+psycopg://bot:hunter2@127.0.0.1:1/balances")
     failed = back_up(database, tmp_path / "copy")
     assert isinstance(failed, BackupFailed)
@@ -135,7 +135,7 @@ def states(database: Database) -> list[str]:
         return list(conn.scalars(select(deliveries.c.state)))
 
 
-def test_a_backup_that_is_put_back_tells_nothing_again_and_keeps_what_stood_there(
+def test_a_restored_backup_sends_nothing_again_and_keeps_the_replaced_database(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     database = Database(sqlite_url)
@@ -199,7 +199,7 @@ def test_what_is_no_backup_is_not_put_back(sqlite_url: str, tmp_path: Path) -> N
     database.dispose()
 
 
-def test_a_copy_that_is_opened_as_a_database_tells_nothing_again(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_copy_that_is_opened_as_a_database_sends_nothing_again(sqlite_url: str, tmp_path: Path) -> None:
     database = Database(sqlite_url)
     fill(database)
     waiting(database)

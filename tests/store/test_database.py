@@ -157,7 +157,7 @@ def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert file.read_text() == "name,app_key,master_secret\n" * 100
 
 
-def test_a_full_disk_is_told_as_such(sqlite_url: str) -> None:
+def test_a_full_disk_is_reported_as_such(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     with pytest.raises(DatabaseError) as caught, database.write() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
@@ -202,7 +202,7 @@ def test_a_server_that_comes_back_is_used_again(postgresql: PostgreSQL, postgres
     database.dispose()
 
 
-def test_a_connection_that_is_cut_mid_way_is_told_as_unreachable(postgresql_url: str) -> None:
+def test_a_connection_that_is_cut_midway_is_reported_as_unreachable(postgresql_url: str) -> None:
     database = Database(postgresql_url)
     other = Database(postgresql_url)
     with pytest.raises(DatabaseError) as caught, database.read() as connection:

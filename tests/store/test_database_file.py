@@ -79,7 +79,7 @@ def _delete_index_of_log(file: Path) -> None:
     "harm",
     [_delete, _move, _replace, _empty, _cut, _write_over, _delete_log, _replace_log, _delete_index_of_log],
 )
-def test_what_happens_to_the_file_under_a_running_process_is_told_at_the_next_transaction(
+def test_a_change_of_the_file_under_a_running_process_is_noticed_at_the_next_transaction(
     running: Database, file: Path, harm: Callable[[Path], None]
 ) -> None:
     harm(file)
@@ -108,7 +108,7 @@ def test_an_empty_file_is_not_taken_for_a_new_database(file: Path) -> None:
     assert 0 == file.stat().st_size
 
 
-def test_a_write_ahead_log_without_its_database_is_told(file: Path) -> None:
+def test_a_write_ahead_log_without_its_database_is_reported(file: Path) -> None:
     file.with_name("bot.db-wal").write_bytes(b"x" * 100)
     with pytest.raises(DatabaseError, match="its write-ahead log is still there"):
         Database(f"sqlite:///{file}").upgrade()
@@ -123,7 +123,7 @@ def test_a_backup_beside_the_log_of_another_database_is_refused(running: Databas
         Database(f"sqlite:///{other}").upgrade()
 
 
-def test_another_database_behind_the_same_address_is_told(database: Database) -> None:
+def test_another_database_at_the_same_address_is_reported(database: Database) -> None:
     database.upgrade()
     with database.write() as conn:
         database.verify(conn)
@@ -132,7 +132,7 @@ def test_another_database_behind_the_same_address_is_told(database: Database) ->
             database.verify(conn)
 
 
-def test_a_newer_program_that_has_upgraded_the_database_meanwhile_is_told(database: Database) -> None:
+def test_a_database_that_a_newer_program_has_upgraded_meanwhile_is_reported(database: Database) -> None:
     database.upgrade()
     with database.write() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))

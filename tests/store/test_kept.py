@@ -67,7 +67,7 @@ def test_nothing_is_lost_and_the_tables_are_those_of_a_new_database(
     new.dispose()
 
 
-def test_what_waited_is_sent_once_and_what_stands_is_not_told_again(kept: Database) -> None:
+def test_waiting_messages_are_sent_once_and_sent_ones_are_not_repeated(kept: Database) -> None:
     kept.upgrade()
     with kept.read() as conn:
         last = installation.find(conn, installation.LAST_CYCLE)

@@ -50,7 +50,7 @@ def fill(conn: Connection) -> None:
         )
 
 
-def test_what_is_open_counts_as_raised_when_it_was_told_and_silences_end_after_thirty_days(
+def test_open_alerts_count_as_raised_when_notified_and_silences_end_after_thirty_days(
     blank: Database, blank_url: str
 ) -> None:
     alembic(blank_url, "upgrade", BEFORE)

@@ -73,7 +73,7 @@ def test_an_opening_is_one_new_message_for_every_destination(conn: Connection) -
     assert {"alert:17": (MAIL, OPS)} == living_messages.destinations(conn, ["alert:17"])
 
 
-def test_later_news_answers_below_and_edits_the_living_message_on_slack(conn: Connection) -> None:
+def test_later_messages_reply_and_edit_the_living_message_in_slack(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS, MAIL])
 
     _enqueue(conn, Reason.RECOVERED)

@@ -37,7 +37,7 @@ def test_a_claim_holds_for_the_lease_whichever_way_the_clock_jumps(
         assert alive == workers.is_alive(conn, "a", now=NOON + later)
 
 
-def test_a_sign_of_life_renews_the_claims_and_leaving_ends_them(database: Database) -> None:
+def test_a_heartbeat_renews_the_claims_and_deregistration_ends_them(database: Database) -> None:
     later = NOON + timedelta(minutes=1)
     with database.write() as conn:
         workers.register(conn, "a", kind="run", now=NOON)

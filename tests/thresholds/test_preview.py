@@ -73,7 +73,7 @@ def watch(world: World, reading: int, **limits: float) -> None:
     world.poll()
 
 
-def test_a_tighter_limit_opens_an_alert_only_of_the_balance_it_speaks_for(world: World) -> None:
+def test_a_tighter_limit_opens_an_alert_only_of_the_balance_it_applies_to(world: World) -> None:
     watch(world, 300)
     prospect = look(world, shop(warning_below=1000, critical_below=100))
     assert [(SHOP_INDUSTRY, Effect.OPENS, Severity.WARNING)] == effects(prospect)
@@ -133,7 +133,7 @@ def test_limits_in_days_are_looked_back_at_with_what_was_known_then(watched: Wor
     assert comparison.after[0].opened_at < comparison.before[0].opened_at
 
 
-def test_a_steady_use_speaks_once_for_each_time_it_runs_low_whatever_the_hour(watched: World) -> None:
+def test_steady_usage_opens_one_alert_each_time_it_runs_low_at_any_hour(watched: World) -> None:
     row = ThresholdRow(wallet=showcase.CHECKOUT, category=Category.INDUSTRY, warning_days=10, critical_days=4)
     (comparison,) = look_back(watched, row).comparisons
     assert [

@@ -11,7 +11,7 @@ from tests.web.conftest import NOW, Desk
 from tests.world import SHOP
 
 
-def test_a_change_is_told_in_chinese_to_its_last_word() -> None:
+def test_a_change_is_described_wholly_in_chinese() -> None:
     chinese = Wording(language="zh-CN")
     entry = AuditEntry(
         at=NOW,

@@ -36,7 +36,7 @@ def row(desk: Desk) -> ThresholdRow:
     return found
 
 
-def test_a_wrong_password_is_told_and_the_right_one_leads_where_the_link_meant(
+def test_a_wrong_password_is_refused_and_the_right_one_leads_to_the_linked_page(
     desk: Desk, open_page: Open
 ) -> None:
     page = open_page(desk.address)
@@ -195,7 +195,7 @@ def test_an_alert_is_acknowledged_and_silenced(desk: Desk, open_page: Open) -> N
     expect(page.locator("#silences")).to_contain_text("acme/")
 
 
-def test_a_bot_that_went_away_is_told_on_the_open_page(
+def test_an_open_page_shows_that_the_bot_does_not_answer(
     desk: Desk, open_page: Open, stop_serving: Callable[[], None]
 ) -> None:
     page = log_in(open_page(desk.address), Role.VIEWER)
@@ -204,7 +204,7 @@ def test_a_bot_that_went_away_is_told_on_the_open_page(
     expect(page.locator("#trouble")).to_contain_text("The server doesn't answer.")
 
 
-def test_a_chart_tells_its_values_by_the_arrow_keys_and_under_the_pointer(
+def test_a_chart_shows_its_values_by_the_arrow_keys_and_under_the_pointer(
     desk: Desk, open_page: Open
 ) -> None:
     page = log_in(open_page(desk.address), Role.VIEWER)

@@ -71,7 +71,7 @@ def test_a_refusal_is_shown_in_words(desk: Desk) -> None:
         assert desk.app.words.translate(error) in browser.get("/channels").text
 
 
-def test_who_would_be_told_follows_routes_mentions_quiet_hours_and_escalations(desk: Desk) -> None:
+def test_the_routing_preview_follows_routes_mentions_quiet_hours_and_escalations(desk: Desk) -> None:
     desk.world.shows(industry(5), wallet=SHOP)
     live = desk.app.live
     live.now = replace(

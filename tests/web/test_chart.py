@@ -160,7 +160,7 @@ def test_the_bar_shows_what_is_sure_what_is_possible_and_the_limits() -> None:
     assert 'class="runway warning"' in drawn
 
 
-def test_a_fall_that_was_over_within_the_hour_is_drawn_and_told() -> None:
+def test_a_fall_that_was_over_within_the_hour_is_drawn_and_described() -> None:
     points = hourly(1000, 1000, 1000, 1000)
     curve = ChartCurve(
         points=points,
@@ -182,7 +182,7 @@ def test_a_fall_that_was_over_within_the_hour_is_drawn_and_told() -> None:
     assert "1,000 messages (between 0 and 1,000)" in drawn
 
 
-def test_values_are_told_at_places_that_rise_and_the_latest_is_what_is_left() -> None:
+def test_values_are_described_at_rising_positions_and_the_latest_is_what_is_left() -> None:
     drawn = svg(hourly(1000, Absent.UNREAD, 900), reading=800)
     found = re.search(r'data-values="([^"]+)"', drawn)
     assert found

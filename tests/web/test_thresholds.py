@@ -138,7 +138,7 @@ def test_a_preview_of_what_can_not_be_read_yet_says_so_quietly(watched: Desk) ->
     assert "must be a number" in text
 
 
-def test_the_look_back_stands_next_to_what_today_s_limits_would_have_told(desk: Desk) -> None:
+def test_the_backtest_is_shown_beside_that_of_todays_limits(desk: Desk) -> None:
     showcase.fill(desk.world)
     with desk.user(Role.FINANCE) as browser:
         fields = editor(browser, "acme/checkout") | {"warning_below": "70000", "warning_days": "off"}

@@ -35,7 +35,7 @@ def test_a_balance_is_shown_with_its_past_its_future_and_its_limits(desk: Desk) 
     assert 'href="/thresholds/edit?wallet=acme%2Fcheckout&amp;category=industry"' in text
 
 
-def test_the_whole_chain_behind_a_balance_is_told(desk: Desk) -> None:
+def test_the_whole_chain_behind_a_balance_is_explained(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout?category=industry").text
     chain = re.findall(r"<dt>(.*?)</dt><dd>(?=<div>)", text.split('<section class="card" id="why">')[1])

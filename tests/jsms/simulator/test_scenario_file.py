@@ -121,7 +121,7 @@ def test_copies_are_many_apps_with_keys_of_their_own():
     assert 4 == len({wallet.key for wallet in found.wallets})
 
 
-def test_all_faults_are_told_at_once_each_with_its_key_and_the_nearest_known():
+def test_all_faults_are_listed_at_once_each_with_its_key_and_the_nearest_known_one():
     text = (
         SMALL
         + """

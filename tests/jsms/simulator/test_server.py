@@ -101,7 +101,7 @@ def test_a_wrong_request_gets_its_documented_error(sim, asked, status, body):
         (FaultKind.SERVER_ERROR, 500, 50019),
     ],
 )
-def test_a_wallet_fails_as_told_until_it_is_mended(sim, kind, status, code):
+def test_a_wallet_fails_as_configured_until_it_is_repaired(sim, kind, status, code):
     sim.fail(SHOP, SimulatedFault(kind=kind))
     failed = ask(sim)
     sim.end_faults(SHOP)

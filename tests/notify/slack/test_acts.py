@@ -72,7 +72,7 @@ def test_until_tomorrow_is_nine_in_the_configured_zone(desk: Desk) -> None:
     assert "Silenced acme/shop:industry until Tue 24 Nov, 09:00." == said
 
 
-def test_a_top_up_is_noted_by_a_form_and_speaks_again_when_it_does_not_come(desk: Desk) -> None:
+def test_an_ordered_top_up_is_recorded_by_a_form_and_reminded_of_when_it_does_not_come(desk: Desk) -> None:
     expected = NOON + timedelta(hours=30)
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
@@ -146,7 +146,7 @@ def test_a_form_that_cannot_be_taken_says_so_beside_the_field(desk: Desk, hours:
     assert [] == entries(desk)
 
 
-def test_a_form_that_slack_refuses_to_open_is_told(desk: Desk) -> None:
+def test_a_form_that_slack_refuses_to_open_is_reported(desk: Desk) -> None:
     desk.slack.fail_next("views.open", Fault(error="expired_trigger_id"))
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
@@ -156,7 +156,7 @@ def test_a_form_that_slack_refuses_to_open_is_told(desk: Desk) -> None:
     assert "expired_trigger_id" in said
 
 
-def test_details_are_the_chain_that_why_tells(desk: Desk) -> None:
+def test_details_are_the_chain_that_why_shows(desk: Desk) -> None:
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.DETAILS, desk.alert_id))
         (said,) = desk.slack.socket.wait_for_whispers(1)
@@ -176,7 +176,7 @@ def test_without_an_address_for_answers_they_are_posted_for_the_person_alone(des
     assert ("C00000000", "U000ONCALL") == (call["channel"], call["user"])
 
 
-def test_a_closed_alert_is_told_as_such(desk: Desk) -> None:
+def test_a_closed_alert_is_described_as_closed(desk: Desk) -> None:
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, "999"))
         desk.slack.socket.deliver(click(ActionId.SILENCE, "999|1h", choice=True))
@@ -222,7 +222,7 @@ def test_a_silence_by_command_takes_names_with_spaces_and_a_reason(desk: Desk) -
     )
 
 
-def test_it_speaks_the_configured_language(desk: Desk) -> None:
+def test_it_uses_the_configured_language(desk: Desk) -> None:
     with desk.listening("language"):
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
         (said,) = desk.slack.socket.wait_for_whispers(1)

@@ -67,7 +67,7 @@ def test_all_that_is_open_is_acknowledged_once_with_an_entry_for_each(desk: Desk
     assert "Acknowledged 2 open alerts: no reminders unless one gets worse." == said
 
 
-def test_what_somebody_has_seen_to_keeps_its_note(desk: Desk, group: ShownGroup) -> None:
+def test_an_acknowledged_alert_keeps_its_note(desk: Desk, group: ShownGroup) -> None:
     desk.world.app.operate_alerts.acknowledge(
         first_id(desk), by=ON_CALL, expects_by=NOON + timedelta(hours=5)
     )
@@ -120,7 +120,7 @@ def test_a_member_is_explained_with_buttons_of_its_own(desk: Desk, group: ShownG
     ]
 
 
-def test_a_group_that_nobody_knows_and_one_that_is_over_are_told(desk: Desk) -> None:
+def test_an_unknown_group_and_one_that_is_over_are_reported(desk: Desk) -> None:
     nobody = ShownGroup(group_id="0" * 32, num_members=3)
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, nobody.value))

@@ -161,7 +161,7 @@ def test_who_was_a_member_stays_so_while_slack_does_not_answer(desk: Desk) -> No
         assert desk.slack.socket.wait_for_whispers(2)[1].startswith("Acknowledged")
 
 
-def test_who_may_not_see_balances_is_told_so(desk: Desk) -> None:
+def test_a_user_who_may_not_see_balances_is_refused_with_the_reason(desk: Desk) -> None:
     said = told(
         desk,
         command("why acme/shop:industry"),
