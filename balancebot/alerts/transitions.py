@@ -70,7 +70,7 @@ class OpenAlerts:
         self._notified: list[NotifiedAlert] = []
 
     def is_open(self, subject: AlertSubject) -> bool:
-        """Tell whether an alert of `subject` is open."""
+        """Return whether an alert of `subject` is open."""
         return subject in self._open
 
     def of(self, subject: AlertSubject) -> Alert | None:

@@ -294,7 +294,7 @@ class AppsWatch:
 
 
 def _is_open_ended(account: AccountConfig) -> bool:
-    """Tell whether the last line of the apps file has no end; a file that can't be read has one."""
+    """Return whether the last line of the apps file has no end; a file that can't be read has one."""
     try:
         return account.apps_file is not None and not account.apps_file.read_bytes().endswith((b"\n", b"\r"))
     except OSError:

@@ -154,7 +154,7 @@ class Alert:
         return self.closed_because in RECOVERIES
 
     def has_escalated(self, rule: str) -> bool:
-        """Tell whether it has escalated by `rule` at its present peak."""
+        """Return whether it has escalated by `rule` at its present peak."""
         return any((done.rule, done.peak) == (rule, self.peak) for done in self.escalated)
 
     @property
@@ -337,7 +337,7 @@ def pass_time(
 
 
 def was_ahead(at: datetime, now: datetime) -> bool:
-    """Tell whether `at`, which should be in the past, was written while the clock was ahead."""
+    """Return whether `at`, which should be in the past, was written while the clock was ahead."""
     return _CLOCK_SET_BACK < at - now < _CLOCK_IS_WRONG
 
 
@@ -346,7 +346,7 @@ def _not_ahead(at: datetime | None, now: datetime) -> datetime | None:
 
 
 def is_muted(alert: Alert, *, silenced: bool, quiet_below: Severity | None) -> bool:
-    """Tell whether the passing of time sends nothing: because of a silence, of quiet hours, or as it flaps and is well."""
+    """Return whether the passing of time sends nothing: because of a silence, of quiet hours, or as it flaps and is well."""
     in_silence = silenced and not alert.mute_lifted
     return alert.calm_since is not None or in_silence or _waits(alert.severity, quiet_below)
 

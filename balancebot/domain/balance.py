@@ -105,7 +105,7 @@ FEW_MESSAGES = 1_000
 
 
 def is_suspect(before: Readings, now: Readings) -> bool:
-    """Tell whether a reading must be confirmed by a second one at once.
+    """Return whether a reading must be confirmed by a second one at once.
 
     That is so if a balance fell to 0, if it changed by `OUT_OF_PROPORTION` or more, or if all categories became
     unallocated.

@@ -32,7 +32,7 @@ class Slot:
     """When it becomes due, in UTC."""
 
     def is_late(self, now: datetime) -> bool:
-        """Tell whether the digest must say that it is late."""
+        """Return whether the digest must say that it is late."""
         return now - self.at > LATE_AFTER
 
 

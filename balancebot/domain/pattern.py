@@ -98,7 +98,7 @@ class WalletPattern:
         return (0 if self.is_exact else 1, -sum(map(len, self._pieces)), self.text)
 
     def matches(self, name: str) -> bool:
-        """Tell whether `name` matches. Takes time linear in both lengths, with any number of `*`."""
+        """Return whether `name` matches. Takes time linear in both lengths, with any number of `*`."""
         first, *between, last = (*self._pieces, "") if self.is_exact else self._pieces
         if self.is_exact:
             return name == first
@@ -146,7 +146,7 @@ class Pattern:
         return cls(wallet=wallet, categories=categories, text=text)
 
     def matches(self, wallet: WalletName, category: Category | None) -> bool:
-        """Tell whether a balance matches, or with `category` None the wallet as a whole.
+        """Return whether a balance matches, or with `category` None the wallet as a whole.
 
         A pattern with `:` never matches a wallet as a whole.
         """
@@ -173,7 +173,7 @@ class Patterns:
         return ", ".join(texts)
 
     def matches(self, wallet: WalletName, category: Category | None) -> bool:
-        """Tell whether any of them matches a balance, or with `category` None a wallet as a whole."""
+        """Return whether any of them matches a balance, or with `category` None a wallet as a whole."""
         return any(part.matches(wallet, category) for part in self.parts)
 
     def __str__(self) -> str:
@@ -181,6 +181,6 @@ class Patterns:
 
 
 def names_one_wallet(pattern: Pattern | Patterns) -> bool:
-    """Tell whether a pattern is the exact name of one wallet, with or without categories."""
+    """Return whether a pattern is the exact name of one wallet, with or without categories."""
     parts = pattern.parts if isinstance(pattern, Patterns) else (pattern,)
     return len({part.wallet.text for part in parts}) == 1 and all(part.wallet.is_exact for part in parts)

@@ -52,7 +52,7 @@ class Quiet:
     until: datetime
 
     def holds_back(self, severity: Severity) -> bool:
-        """Tell whether a notification of that severity waits."""
+        """Return whether a notification of that severity waits."""
         return severity < self.below
 
 

@@ -36,7 +36,7 @@ class Route:
     """The people to mention in messages of that severity or worse."""
 
     def takes(self, wallet: WalletName, category: Category | None, severity: Severity) -> bool:
-        """Tell whether this route matches an alert."""
+        """Return whether this route matches an alert."""
         if self.severity is not None and severity < self.severity:
             return False
         return self.match.matches(wallet, category)

@@ -34,15 +34,15 @@ class Silence:
     """When it was last announced as a broad silence; None = never."""
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether it is active at `now`. `begins_at` may be later if the clock was set back since then."""
+        """Return whether it is active at `now`. `begins_at` may be later if the clock was set back since then."""
         return now < self.until and self.ended_at is None
 
     def was_made_ahead(self, now: datetime) -> bool:
-        """Tell whether it was created while the clock was ahead, so that it would last longer than intended."""
+        """Return whether it was created while the clock was ahead, so that it would last longer than intended."""
         return was_ahead(self.begins_at, now)
 
     def matches(self, subject: AlertSubject, members: tuple[WalletName, ...] = ()) -> bool:
-        """Tell whether it mutes an alert. An alert shared by several wallets is muted if all of them match."""
+        """Return whether it mutes an alert. An alert shared by several wallets is muted if all of them match."""
         return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
 
     @property
@@ -52,7 +52,7 @@ class Silence:
         return any(part.categories is None and not part.wallet.text.strip("*") for part in parts)
 
     def mutes_urgently(self, open_alerts: Iterable[Alert]) -> bool:
-        """Tell whether it mutes an open alert that is critical or depleted."""
+        """Return whether it mutes an open alert that is critical or depleted."""
         return any(
             alert.severity >= Severity.CRITICAL and alert.muted and self.matches(alert.subject, alert.members)
             for alert in open_alerts
@@ -63,7 +63,7 @@ class Silence:
         return sum(any(self.pattern.matches(wallet, category) for category in Category) for wallet in wallets)
 
     def is_announced_again(self, now: datetime) -> bool:
-        """Tell whether it is time to announce again that it is active. A clock set back causes one announcement more."""
+        """Return whether it is time to announce again that it is active. A clock set back causes one announcement more."""
         if self.announced_at is None:
             return False
         return not timedelta() <= now - self.announced_at < ANNOUNCED_EVERY

@@ -299,7 +299,7 @@ def is_taken_back(before: int, between: int, after: int) -> bool:
 
 
 def _corrects(previous: tuple[BalanceChange, Booked], change: BalanceChange, booked: Booked) -> bool:
-    """Tell whether `change` reverses the one before it. A transfer, or a transfer back, is not a correction."""
+    """Return whether `change` reverses the one before it. A transfer, or a transfer back, is not a correction."""
     wrong, before = previous
     return (
         isinstance(wrong.before, int)

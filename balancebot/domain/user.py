@@ -19,7 +19,7 @@ class Role(StrEnum):
     """Also manages the users."""
 
     def may(self, needed: "Role") -> bool:
-        """Tell whether this role includes `needed`."""
+        """Return whether this role includes `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
@@ -67,7 +67,7 @@ class ApiToken:
     """Accurate to a few minutes; None: never."""
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether it is valid at `now`."""
+        """Return whether it is valid at `now`."""
         return self.expires_at is None or now < self.expires_at
 
 

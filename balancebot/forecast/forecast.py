@@ -200,7 +200,7 @@ def dated_sends(
 
 
 def is_expected(model: np.void, use: float, since: float, until: float, zone: Zone) -> bool:
-    """Tell whether a recurring send explains usage of at most its size, from its start to an hour after its end."""
+    """Return whether a recurring send explains usage of at most its size, from its start to an hour after its end."""
     sends = dated_sends(model, since - _LONGEST_SEND, zone, until=until) if model["rules"] else ()
     return any(send.end + _RUNS_LATE > since and use <= send.messages for send in sends)
 

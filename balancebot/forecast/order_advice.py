@@ -174,7 +174,7 @@ def less_ordered(
 
 
 def has_enough_history(record: np.void, open_exposure: float) -> bool:
-    """Tell whether a model's record, with the exposure since it was fitted, is enough for advice."""
+    """Return whether a model's record, with the exposure since it was fitted, is enough for advice."""
     seen = float(record["seen"]) if record["mean"] > 0 else 0.0  # time before the first use doesn't count
     return bool(record["version"] != 0 and seen + open_exposure >= MIN_DAYS * 24.0)
 

@@ -53,7 +53,7 @@ def stand_in(universal: UseWindow, other: UseWindow) -> StandIn:
 
 
 def _stands_in(universal: UseWindow, other: UseWindow, hours: NDArray[np.bool_]) -> bool | None:
-    """Tell whether universal usage rose in `hours` by the other category's expected usage; None if that is too low."""
+    """Return whether universal usage rose in `hours` by the other category's expected usage; None if that is too low."""
     hour = (universal.end + np.arange(WINDOW_HOURS)) % 24
     usual = other.exposure >= _MIN_SEEN
     seen, used = (np.bincount(hour, values * usual, 24) for values in (other.exposure, other.use))

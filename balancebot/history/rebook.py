@@ -170,7 +170,7 @@ class _RebookedPast:
         """By wallet id; each category has its last reading."""
 
     def read(self, hour: Hour, wallet_id: int) -> bool:
-        """Tell whether a balance was read in an hour."""
+        """Return whether a balance was read in an hour."""
         readings = self.last_of_hour.get((hour.epoch_hour, wallet_id), NEVER_READ)
         return readings.of(hour.balance.category) is not Absent.UNREAD
 
@@ -210,7 +210,7 @@ def _open_hour(members: list[WalletRow]) -> float:
 
 
 def _is_live(row: WalletRow) -> bool:
-    """Tell whether live booking may have begun. (`booked_at` alone may come from an earlier import.)"""
+    """Return whether live booking may have begun. (`booked_at` alone may come from an earlier import.)"""
     return row.booked_at is not None and row.attempted_at is not None
 
 

@@ -135,13 +135,13 @@ class HostQueue:
         heapq.heappush(self._suspects, (*order, next(self._sequence), task))
 
     def has_usual(self) -> bool:
-        """Tell whether a wallet waits that isn't a suspect."""
+        """Return whether a wallet waits that isn't a suspect."""
         while self._usual_tasks and self._usual_tasks[0][0].call.abandoned:
             self._usual_tasks.popleft()
         return bool(self._usual_tasks)
 
     def has_suspects(self) -> bool:
-        """Tell whether a suspect waits."""
+        """Return whether a suspect waits."""
         while self._suspects and _has_ended(self._suspects[0][3]):
             heapq.heappop(self._suspects)
         return bool(self._suspects)

@@ -47,12 +47,12 @@ class AdviceRow:
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether there is anything to do."""
+        """Return whether there is anything to do."""
         return self.advice is not None and self.advice.is_needed
 
     @property
     def is_shown(self) -> bool:
-        """Tell whether anything must be ordered, is on order, or is covered by universal quota."""
+        """Return whether anything must be ordered, is on order, or is covered by universal quota."""
         return self.advice is not None and (
             self.advice.is_needed
             or self.advice.ordered > 0

@@ -134,7 +134,7 @@ def overview(
 
 
 def is_too_young(database: Database, views: Sequence[BalanceView], *, now: datetime) -> bool:
-    """Tell whether the installation is too new for any runway to be known, so that "ok" isn't certain yet."""
+    """Return whether the installation is too new for any runway to be known, so that "ok" isn't certain yet."""
     if not any(view.reading and isinstance(view.reading, int) for view in views):
         return False
     if any(view.reading and view.estimate.runway is not None for view in views):

@@ -309,7 +309,7 @@ def _with_query(place: str, asked: Mapping[str, str]) -> str:
 
 
 def _is_text(document: Mapping[str, Any]) -> bool:
-    """Tell whether every text in it can be stored and sent: JSON may spell halves of a character."""
+    """Return whether every text in it can be stored and sent: JSON may spell halves of a character."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -102,12 +102,12 @@ def book_use(
 
 
 def _may_be_complete(conn: Connection, account: str, read: Mapping[WalletName, WalletRow]) -> bool:
-    """Tell whether all unbooked wallets are in `read`. Quick, because most cycles read few wallets of a large account."""
+    """Return whether all unbooked wallets are in `read`. Quick, because most cycles read few wallets of a large account."""
     return all(name in read for name in wallets.unbooked(conn, account, at_most=len(read) + 1))
 
 
 def _is_complete(rows: Collection[WalletRow]) -> bool:
-    """Tell whether every wallet that can be read was read since the last booking."""
+    """Return whether every wallet that can be read was read since the last booking."""
     return all(row.error_kind is not None or _is_fresh(row) for row in rows)
 
 
@@ -201,7 +201,7 @@ def _expected_use(estimate: EstimateRow | None, since: Seen, until: Seen) -> int
 
 
 def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:
-    """Tell whether a wallet couldn't be read with which this one exchanges quota: pool and apps do."""
+    """Return whether a wallet couldn't be read with which this one exchanges quota: pool and apps do."""
     return any(_is_pool(other) is not _is_pool(row) for other in unread)
 
 

@@ -270,7 +270,7 @@ def measured(reading: Reading, estimate: Estimate, *, observed_at: datetime, now
 
 
 def was_wrong(alert: Alert, read_at: datetime | None) -> bool:
-    """Tell whether an alert opened by the wrong reading of `read_at`; None = no reading was wrong."""
+    """Return whether an alert opened by the wrong reading of `read_at`; None = no reading was wrong."""
     return read_at is not None and alert.opened_at >= read_at
 
 

@@ -136,7 +136,7 @@ def _fault_of_backup(part: Path, file: Path, now: datetime) -> str | None:
 
 
 def _is_used(target: Path) -> bool:
-    """Tell whether any process has the database open; if none has, its write-ahead log is written into the file."""
+    """Return whether any process has the database open; if none has, its write-ahead log is written into the file."""
     if not target.exists() or target.stat().st_size == 0:
         return False
     try:

@@ -121,7 +121,7 @@ class DatabaseFile:
             raise self._fault("the file is a backup, with the write-ahead log of another database beside it")
 
     def _is_being_made(self) -> bool:
-        """Tell whether an empty file grows soon, because another process has just started to make the database."""
+        """Return whether an empty file grows soon, because another process has just started to make the database."""
         until = monotonic() + _MAKING_SECONDS
         while monotonic() < until:
             if _length(self._path) > 0:
@@ -159,7 +159,7 @@ class _Header(NamedTuple):
         )
 
     def follows(self, earlier: "_Header") -> bool:
-        """Tell whether this can be a later header of the database with the header `earlier`."""
+        """Return whether this can be a later header of the database with the header `earlier`."""
         return (
             self.length >= earlier.length
             and self.changes >= earlier.changes

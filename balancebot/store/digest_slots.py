@@ -31,7 +31,7 @@ def claim(conn: Connection, digest: MadeDigest) -> bool:
 
 
 def is_taken(conn: Connection, name: str, slot: str) -> bool:
-    """Tell whether the digest of a slot was made."""
+    """Return whether the digest of a slot was made."""
     wanted = select(digest_slots.c.slot).where(digest_slots.c.name == name, digest_slots.c.slot == slot)
     return conn.execute(wanted).first() is not None
 

@@ -51,7 +51,7 @@ def make_database_id(connection: Connection) -> str:
 
 
 def is_unopened_backup(connection: Connection) -> bool:
-    """Tell whether a SQLite database is a backup that was never opened."""
+    """Return whether a SQLite database is a backup that was never opened."""
     return bool(connection.exec_driver_sql("PRAGMA user_version").scalar() == BACKUP_MARK)
 
 

@@ -38,14 +38,14 @@ class HoursRead(NamedTuple):
 
 
 def is_folded(conn: Connection, hour: int) -> bool:
-    """Tell whether an hour was merged into a day."""
+    """Return whether an hour was merged into a day."""
     day = hour // HOURS_PER_DAY
     wanted = select(daily_use.c.day).where(daily_use.c.day == day).limit(1)
     return conn.execute(wanted).first() is not None
 
 
 def any_folded(conn: Connection, *, since: int, until: int) -> bool:
-    """Tell whether there are merged days in the hours `[since, until)`."""
+    """Return whether there are merged days in the hours `[since, until)`."""
     wanted = select(daily_use.c.day).where(
         daily_use.c.day >= -(-since // HOURS_PER_DAY), daily_use.c.day < until // HOURS_PER_DAY
     )

@@ -77,7 +77,7 @@ def set_preferences(conn: Connection, name: str, *, language: str, time_zone: st
 
 
 def is_anybody_kept(conn: Connection) -> bool:
-    """Tell whether there is any user who isn't only vouched for by a proxy or OpenID Connect."""
+    """Return whether there is any user who isn't only vouched for by a proxy or OpenID Connect."""
     return conn.execute(select(users.c.name).where(not_(users.c.vouched)).limit(1)).first() is not None
 
 

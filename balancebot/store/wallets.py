@@ -279,7 +279,7 @@ def wallet_of(row: Row[Any]) -> WalletRow:
 
 
 def any_due(conn: Connection, *, now: datetime, failing: bool | None = None) -> bool:
-    """Tell whether any wallet is due, claimed or not. `failing`: only those whose latest attempt failed, or didn't."""
+    """Return whether any wallet is due, claimed or not. `failing`: only those whose latest attempt failed, or didn't."""
     wanted = select(wallets.c.id).where(_is_due(now, failing), *whole(conn, wallets)).limit(1)
     return conn.execute(wanted).first() is not None
 

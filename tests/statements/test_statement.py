@@ -87,7 +87,7 @@ def amounts(row: StatementRow) -> tuple[int | None, ...]:
 
 
 def balances(row: StatementRow) -> bool:
-    """Tell whether the equation of the contract holds."""
+    """Return whether the equation of the contract holds."""
     bought, moved_in, moved_out, refunded, used = row.flows
     opening, closing = row.opening or 0, row.closing or 0
     return opening + bought + moved_in - moved_out + refunded - used + row.unexplained == closing

@@ -220,7 +220,7 @@ class SlackQueries:
         return "\n".join(lines)
 
     def matches_any(self, pattern: Pattern | Patterns) -> bool:
-        """Tell whether a pattern matches a configured wallet, or a balance of one."""
+        """Return whether a pattern matches a configured wallet, or a balance of one."""
         kinds = (None, *Category)
         return any(pattern.matches(wallet, kind) for wallet in self.settings().wallets for kind in kinds)
 

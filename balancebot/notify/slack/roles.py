@@ -98,7 +98,7 @@ class Roles:
         return _GUEST if any(profile.get(key) for key in _NO_FULL_MEMBER) else None
 
     def may(self, user: str, needed: Role) -> bool:
-        """Tell whether `user` has the role `needed`, or one that includes it."""
+        """Return whether `user` has the role `needed`, or one that includes it."""
         roles = [ids for role, ids in self._ids.items() if role.may(needed)]
         if any(ids & {"*", user} for ids in roles):
             return True
@@ -121,7 +121,7 @@ class Roles:
 
 
 def _is_foreign(team: str, person: SlackUser, profile: Mapping[str, Any]) -> bool:
-    """Tell whether a person belongs only to other workspaces. In an organisation, the profile lists all workspaces."""
+    """Return whether a person belongs only to other workspaces. In an organisation, the profile lists all workspaces."""
     of_organisation = profile.get("enterprise_user")
     teams = of_organisation.get("teams") if isinstance(of_organisation, Mapping) else None
     if isinstance(teams, list) and team in teams:
