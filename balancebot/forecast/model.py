@@ -102,6 +102,8 @@ SMOOTHING = 3.0
 """Messages added to both sides of a burst's ratio, so that a few messages instead of none aren't a burst."""
 _LATE = 1
 """Hours after the end of a planned send that belong to it, because sends run late."""
+_SPREAD_BACK = 900.0
+"""In seconds: the first reading after the start of a planned send spreads its usage over up to so much time before it."""
 _NOT_COUNTED_FOR = 7 * 24
 """For how many hours a burst is shown as not counted."""
 _SPREAD_LEAST = 3.0
@@ -158,7 +160,7 @@ def fit(
 def leave_out(use: Floats, exposure: Floats, sends: Sequence[DatedSend], end: int) -> None:
     """Clear the hours of planned sends in hourly `use` and `exposure`, which end before the clock hour `end`."""
     for send in sends:
-        first = int(send.start // 3600) - end + len(use)
+        first = int((send.start - _SPREAD_BACK) // 3600) - end + len(use)
         last = int(-(-send.end // 3600)) + _LATE - end + len(use)
         if last > 0 and first < len(use):
             use[max(first, 0) : last] = 0.0

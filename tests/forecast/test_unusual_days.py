@@ -420,3 +420,13 @@ def test_of_two_readings_a_day_the_first_leaves_open_whether_a_change_lasts(
 
     assert days(found.p10) < 4.0
     assert 0.6 < days(found.p50) / median < 1.7
+
+
+def test_what_a_reading_spreads_over_the_time_before_an_announced_send_belongs_to_it() -> None:
+    sender = Sender(30).bursts(29, 10 * A_DAY)
+    plan = DatedSend(START + 29 * 86400.0 + 300.0, START + 29 * 86400.0 + 1200.0, 10 * A_DAY)
+    balance = 24_000.0 + sender.use.sum() - np.concatenate([[0.0], np.cumsum(sender.use)])
+    at = START - 300.0 + STEP * np.arange(len(balance), dtype=np.float64)
+    series = fit_series(at, balance.astype(np.float64), "UTC", (plan,))
+
+    assert 0.0 == answer(series, (plan,)).not_counted[0]
