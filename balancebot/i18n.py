@@ -70,6 +70,7 @@ _CAUSES = {
     Cause.READ_AGAIN: sentence("the balance can be read again"),
     Cause.CREDENTIALS_INSTEAD: sentence("the source answers again, but rejects the credentials"),
     Cause.USE_NORMAL: sentence("usage is normal again"),
+    Cause.USE_STAYS_HIGH: sentence("usage has stayed high and no longer counts as unusual"),
     Cause.WRONG_READING: sentence("the reading that opened it was wrong"),
     Cause.LOW_BALANCE_INSTEAD: sentence("its low balance alert takes over"),
 }

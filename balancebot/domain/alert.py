@@ -51,6 +51,8 @@ class Cause(StrEnum):
     """A `stale` alert: the API answers again, but rejects the credentials, which has its own alert."""
     USE_NORMAL = "use_normal"
     """A usage spike has ended."""
+    USE_STAYS_HIGH = "use_stays_high"
+    """A usage spike has become the usual usage."""
     WRONG_READING = "wrong_reading"
     """The reading that opened it was wrong: the next one took it back."""
     LOW_BALANCE_INSTEAD = "low_balance_instead"

@@ -55,6 +55,10 @@ _ALWAYS_FAR = 3.4
 """... or ten times the expected usage, however high the bar is, ..."""
 _FEW_ALERTS = 3.0
 """... until more alerts than this are remembered: each one beyond raises the ten times, too."""
+_HIGHER = 1.5
+"""Usage of at least this multiple is on a higher level ..."""
+_JUST = 96.0
+"""... and a change is of just now if it is this many hours old."""
 _STILL_HIGH = 2.5
 _STILL_MORE = 1.5, 2.0
 """During a spike, usage above this multiple of the expected doesn't count as usual, however few messages these are; nor does
@@ -147,6 +151,21 @@ def judge_spikes(
         bar=bar,
         points=points,
         drained=judged & (score > bar) & ~may_burst & (use > np.maximum(24.0 * level, _DRAINED)),
+    )
+
+
+def stay_high(models: Models, *, use: Floats, since: Floats, until: Floats, zone: Zone) -> Bools:
+    """Tell whether `use` [N] of the intervals from `since` to `until` [N] is more than usual on a level that has risen.
+
+    That is so if it is clearly above the 35-day level, or if that level was just scaled to a higher one since a change.
+    """
+    level = _level(models, whole=np.ones(len(models), np.bool_))
+    expected = _rate(models, level, (since + until) / 2, zone) * (until - since) / 3600.0
+    ratio = models["changed_level"] / np.maximum(models["changed_from"], 1e-6).astype(np.float64)
+    rose = (models["changed"] <= _JUST) & (models["changed_weight"] > 0.5) & (ratio > _HIGHER)
+    return np.asarray(
+        (use > _HIGHER * expected + 3.0 * np.sqrt(expected + 1.0))
+        | (rose & (use * np.sqrt(ratio) > expected))
     )
 
 

@@ -33,6 +33,8 @@ class Interval(NamedTuple):
     left: int
     notified: bool
     """Whether it has a spike that was notified within the last day."""
+    has_alert: bool
+    """Whether its `burn_spike` is open."""
 
 
 class SpikeEvidence(NamedTuple):
@@ -46,6 +48,8 @@ class SpikeEvidence(NamedTuple):
     """In messages."""
     stopped: bool
     """No usage in hours that always have some."""
+    stays_high: bool
+    """With an open alert: usage isn't what it was before the last days, even if it is no longer a spike."""
 
 
 def spike_evidence(
@@ -69,15 +73,17 @@ def spike_evidence(
         is_planned,
         judge_spikes,
         stands_in_for,
+        stay_high,
     )
 
     fitted = [known.models[interval.wallet_id, interval.balance.category] for interval in modelled]
     models, _ = decode_models([model.model for model in fitted])
     since = np.array([interval.since.timestamp() for interval in modelled])
     until = np.array([interval.until.timestamp() for interval in modelled])
+    use = np.array([interval.use for interval in modelled], dtype=np.float64)
     spikes = judge_spikes(
         models,
-        use=np.array([interval.use for interval in modelled], dtype=np.float64),
+        use=use,
         since=since,
         until=until,
         zone=zone,
@@ -107,10 +113,13 @@ def spike_evidence(
         known.hours,
     )
     stopped = have_stopped(models, open_use=used, open_exposure=exposure, at=until, zone=zone)
+    higher = np.array([interval.has_alert for interval in modelled])
+    if (rows := np.flatnonzero(higher)).size:
+        higher[rows] = stay_high(models[rows], use=use[rows], since=since[rows], until=until[rows], zone=zone)
     return {
-        interval.balance: SpikeEvidence(int(points), bool(drained), float(expected), bool(still))
-        for interval, points, drained, expected, still in zip(
-            modelled, spikes.points, spikes.drained, spikes.expected, stopped, strict=True
+        interval.balance: SpikeEvidence(int(points), bool(drained), float(expected), bool(still), bool(high))
+        for interval, points, drained, expected, still, high in zip(
+            modelled, spikes.points, spikes.drained, spikes.expected, stopped, higher, strict=True
         )
     }
 
@@ -221,6 +230,7 @@ class JudgeSpikes:
                         now - at < _A_DAY and (is_open or balance.evidence.is_spiking)
                         for at, is_open in opened.get(balance.key, ())
                     ),
+                    has_alert=any(is_open for _, is_open in opened.get(balance.key, ())),
                 )
                 for balance in candidates
             ],
@@ -270,11 +280,12 @@ class JudgeSpikes:
                 open_alerts.advance(subject, _SPIKE, partial(_measurement, conn, verdict, now))
             elif spike is not None and verdict.reading != 0:
                 is_wrong = was_wrong(spike, verdict.of.booked.wrong_readings.get(key))
+                cause = Cause.USE_STAYS_HIGH if verdict.evidence.stays_high else Cause.USE_NORMAL
                 open_alerts.advance(
                     subject,
                     FINE,
                     partial(_measurement, conn, verdict, now),
-                    cause=Cause.WRONG_READING if is_wrong else Cause.USE_NORMAL,
+                    cause=Cause.WRONG_READING if is_wrong else cause,
                 )
 
 

@@ -169,6 +169,7 @@ _SPIKES: dict[str, Message] = {
     "spike_to_nothing": changed(SPIKE, reading=0, runway=DEPLETED.measurement.runway, depletes_at=NOW),
     "spike_reminder": _reminded(SPIKE),
     "spike_recovered": _ended(SPIKE, Cause.USE_NORMAL),
+    "spike_became_usual": _ended(SPIKE, Cause.USE_STAYS_HIGH),
     "spike_told_in_the_low_balance": _ended(SPIKE, Cause.LOW_BALANCE_INSTEAD),
     "drained": changed(
         CRITICAL, note="", planned=(), spike=SPIKE.measurement.spike, advice=SPIKE.context.advice

@@ -74,6 +74,15 @@ def test_a_spike_is_notified_at_the_second_reading_and_its_end_too(traffic):
     assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (suspicion, told, spikes(traffic))
 
 
+def test_a_spike_that_became_the_usual_usage_is_closed_and_does_not_say_that_it_fell(traffic):
+    traffic.passes(60, 1500)
+
+    assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)
+    assert [Cause.USE_STAYS_HIGH] == [
+        message.alert.closed_because for message in traffic.world.messages() if not message.is_open
+    ]
+
+
 def test_a_days_usage_at_once_is_notified_at_the_first_reading_if_nothing_else_explains_it(traffic):
     traffic.passes(1, 9000)
     alone = spikes(traffic)
