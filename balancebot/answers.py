@@ -28,7 +28,10 @@ from balancebot.thresholds.preview import Effect, PastEffects, PresentEffects
 
 Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 BalanceState: TypeAlias = Literal["known", "unallocated", "unread"]
-SeverityWord: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": [level.word for level in Severity]})]
+_SEVERITIES = [level.word for level in Severity]
+SeverityWord: TypeAlias = Annotated[
+    str, Meta(pattern=f"^(?:{'|'.join(_SEVERITIES)})$", extra_json_schema={"enum": _SEVERITIES})
+]
 NextCursor: TypeAlias = Annotated[
     str | UnsetType | None, Meta(description="the cursor of the next page; null: this is the last page")
 ]

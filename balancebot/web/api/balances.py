@@ -91,11 +91,11 @@ class HistoryQuery(Struct, forbid_unknown_fields=True, rename={"from_": "from"})
         list[Category], Meta(description="one of these, with commas between them; default: all four")
     ] = []
     from_: Annotated[
-        InstantInRange | None, Meta(description="the first instant; default: 30 days before `to`")
-    ] = None
+        InstantInRange | UnsetType, Meta(description="the first instant; default: 30 days before `to`")
+    ] = UNSET
     to: Annotated[
-        InstantInRange | None, Meta(description="the instant before which it ends; default: now")
-    ] = None
+        InstantInRange | UnsetType, Meta(description="the instant before which it ends; default: now")
+    ] = UNSET
     step: Annotated[Step, Meta(description="every reading, or one entry for each hour or day of UTC")] = (
         Step.HOUR
     )
@@ -145,8 +145,8 @@ def history(request: ApiRequest) -> HistoryAnswer:
     a time without a reading. A page never splits an instant, so it may be shorter than `limit` even if more follows.
     """
     query: HistoryQuery = request.query
-    until = request.now if query.to is None else in_range(query.to, "to")
-    since = until - _SPAN if query.from_ is None else in_range(query.from_, "from")
+    until = request.now if isinstance(query.to, UnsetType) else in_range(query.to, "to")
+    since = until - _SPAN if isinstance(query.from_, UnsetType) else in_range(query.from_, "from")
     if since >= until:
         raise refused_field("from", "must be before `to`")
     if query.cursor:

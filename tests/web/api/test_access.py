@@ -100,6 +100,10 @@ def test_a_body_that_can_not_be_taken_is_refused(
         ("colour=red", "`colour`: unknown; there are pattern, severity, category, limit, cursor."),
         ("limit=1&limit=2", "`limit`: given twice."),
         ("category=voice,vioce", "`category[1]`: invalid enum value 'vioce'."),
+        (
+            "severity=ok,critcal",
+            "`severity[1]`: expected `str` matching regex '^(?:unknown|ok|warning|critical|depleted)$'.",
+        ),
         ("pattern=a%00", "`pattern`: contains a character that can't be stored."),
         ("pattern=acme%3Avioce", "`pattern`: there is no category 'vioce'; did you mean voice?"),
         (

@@ -330,6 +330,7 @@ def test_readings_that_were_taken_back_stand_beside_the_past(firm: Desk, viewer:
         ({}, 400),
         ({"wallet": "acme/shop", "step": "week"}, 400),
         ({"wallet": "acme/shop", "from": "yesterday"}, 400),
+        ({"wallet": "acme/shop", "to": "null"}, 400),
         ({"wallet": "acme/shop", "from": "2026-11-24"}, 400),
         ({"wallet": "acme/shop", "from": "2026-11-25T00:00:00Z", "to": "2026-11-24T00:00:00Z"}, 422),
         ({"wallet": "acme/shop", "from": "0001-01-01T00:00:00+14:00"}, 422),
