@@ -28,6 +28,8 @@ _HOURS_PER_DAY = 24.0
 _TABLE_DASH = "—"
 ANY_MINUTE = timedelta(minutes=5)
 """An instant that is nearer than this isn't named: the next reading may come later."""
+_IN_A_BURST = 24.0
+"""A runway whose P10 is less than an hour and this many times shorter than its P50 is that short only in a burst."""
 _SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -219,12 +221,17 @@ class Figures:
         return self.gettext("runway unknown") if runway is None else self.duration(runway.p50)
 
     def runway_between(self, runway: Runway | None) -> str:
-        """Format the range of a runway, P10 to P90: `6 h to 14 h`; '' if both ends look the same."""
+        """Format the range of a runway, P10 to P90: `6 h to 14 h`; '' if both ends look the same.
+
+        Where a burst may use up in minutes what would last for days: `to 3.4 days; only 1 min in a burst`.
+        """
         if runway is None:
             return ""
         low, high = self._length(runway.p10), self._length(runway.p90)
         if math.isinf(runway.p90) and not math.isinf(runway.p10):
             return self.gettext("%(low)s or more", low=low)
+        if 0 < runway.p10 < 1 and runway.p50 > _IN_A_BURST * runway.p10:
+            return self.gettext("to %(high)s; only %(low)s in a burst", low=low, high=high)
         return "" if low == high else self.gettext("%(low)s to %(high)s", low=low, high=high)
 
     def sure(self, days: float | None, *, limit: float | None = None) -> str:

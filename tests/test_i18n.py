@@ -51,6 +51,13 @@ def test_a_runway_shows_its_range() -> None:
     assert CHINESE.runway(Runway(p10=0, p50=0, p90=0, judged=0)) == "已用完"
 
 
+def test_a_range_that_only_a_burst_makes_so_long_says_so() -> None:
+    after_a_mailing = Runway(p10=1 / 60, p50=77, p90=82, judged=1 / 60)
+    assert "≈ 3.2 days (to 3.4 days; only 1 min in a burst)" == ENGLISH.runway(after_a_mailing)
+    assert "约 3.2 天（最长 3.4 天；若遇突发仅 1 分钟）" == CHINESE.runway(after_a_mailing)
+    assert "≈ 12 min (1 min to 18 min)" == ENGLISH.runway(Runway(p10=0.02, p50=0.2, p90=0.3, judged=0.02))
+
+
 def test_a_runway_says_what_it_stands_on() -> None:
     young = Runway(p10=6, p50=9, p90=14, judged=7, history_hours=2.0)
     assert "≈ 9 h (6 h to 14 h), from only 2 h of history" == ENGLISH.runway(young)
