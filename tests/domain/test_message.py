@@ -7,9 +7,11 @@ import pytest
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.message import (
+    NOTHING_MUTED,
     Action,
     AlertMessage,
     GroupMessage,
+    MutedCounts,
     OutgoingMessage,
     SpikeMeasurement,
     merged,
@@ -145,3 +147,29 @@ def test_a_balance_lasts_as_long_as_a_spikes_pace_says(
     spike = SpikeMeasurement(messages=messages, expected=1.0, since=NOON, until=until)
 
     assert spike.lasts(balance) == (None if lasts is None else timedelta(hours=lasts))
+
+
+@pytest.mark.parametrize("cause", ["silenced", "acknowledged", "grouped", "waiting", "flapping"])
+def test_an_alert_is_muted_by_any_of_these(cause: str) -> None:
+    assert MutedCounts(**{cause: 1}).any
+
+
+def test_messages_that_were_saved_mute_nothing() -> None:
+    assert not NOTHING_MUTED.any
+    assert not MutedCounts(spared_by_grouping=5, spared_by_flapping=5).any
+
+
+@pytest.mark.parametrize(
+    ("messages", "balance", "lasts"),
+    [
+        (100, 600, timedelta(minutes=30)),
+        (100, 0, timedelta()),
+        (0, 600, None),
+        (-5, 600, None),
+        (1, 106_000, None),  # more than a year
+    ],
+)
+def test_a_balance_lasts_at_the_rate_of_a_spike(messages: int, balance: int, lasts: timedelta | None) -> None:
+    since = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    spike = SpikeMeasurement(messages=messages, expected=1.0, since=since, until=since + timedelta(minutes=5))
+    assert lasts == spike.lasts(balance)

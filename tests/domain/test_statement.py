@@ -1,6 +1,7 @@
 """A month's statement adds up, and its months and days begin where people's do."""
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ import pytest
 from balancebot.domain.balance import Category
 from balancebot.domain.statement import (
     Flows,
+    Statement,
     StatementBy,
     StatementRow,
     days_of,
@@ -194,3 +196,22 @@ def test_rows_are_added_up_by_owner_or_day_or_neither() -> None:
 )
 def test_a_month_is_read_as_it_is_named(text: str, month: date | None) -> None:
     assert month == read_month(text)
+
+
+def test_a_statement_is_named_by_its_month_and_is_final_when_that_is_over() -> None:
+    month = month_span(2026, 10, SHANGHAI)
+    statement = Statement(
+        month=month,
+        timezone="Asia/Shanghai",
+        by=StatementBy.WALLET,
+        as_of=month.ends_at,
+        rows=(),
+        totals=(),
+        top_ups=(),
+        orders=(),
+        prices={},
+        currency="CNY",
+    )
+    before = replace(statement, as_of=month.ends_at - timedelta(seconds=1))
+    assert ("2026-10", SHANGHAI) == (statement.name, statement.zone)
+    assert (True, False) == (statement.is_over, before.is_over)

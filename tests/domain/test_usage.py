@@ -13,6 +13,9 @@ from balancebot.domain.usage import (
     book_category,
     book_history,
     book_round,
+    is_considerable,
+    is_refund,
+    is_taken_back,
     spread,
 )
 
@@ -208,3 +211,54 @@ def test_history_knows_quota_that_is_lent_to_an_app_and_given_back() -> None:
     )
 
     assert (5000, 5000) == (hours[Hour(0, app)].transferred_in, hours[Hour(0, app)].transferred_out)
+
+
+@pytest.mark.parametrize(
+    ("before", "rise", "refund"),
+    [
+        (10_000, 0, False),
+        (10_000, 1, True),
+        (10_000, 50, True),
+        (10_000, 51, False),
+        (3_000, 30, True),
+        (3_000, 31, False),
+    ],
+)
+def test_a_rise_is_a_refund_if_nobody_buys_so_little(before: int, rise: int, refund: bool) -> None:
+    assert refund is is_refund(before, rise)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "considerable"),
+    [
+        (1_000, 1_050, False),
+        (1_000, 1_051, True),
+        (1_000, 949, True),
+        (10_000, 10_100, False),
+        (10_000, 9_899, True),
+        (0, 5_000, False),  # a balance is filled
+    ],
+)
+def test_a_change_is_considerable_if_it_is_more_than_a_refund_can_be(
+    before: int, after: int, considerable: bool
+) -> None:
+    assert considerable is is_considerable(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "between", "after", "wrong"),
+    [
+        (1_000, 0, 1_000, True),
+        (1_000, 0, 900, True),  # 100 were used meanwhile
+        (1_000, 0, 899, False),
+        (1_000, 0, 1_001, False),  # a top-up
+        (1_000, 9_000, 500, True),
+        (1_000, 9_000, 499, False),
+        (1_000, 960, 1_000, False),
+        (0, 5_000, 0, False),
+    ],
+)
+def test_a_reading_is_wrong_if_the_next_one_takes_it_back(
+    before: int, between: int, after: int, wrong: bool
+) -> None:
+    assert wrong is is_taken_back(before, between, after)
