@@ -154,6 +154,17 @@ def set_limits(database: Database, watched: list[WalletName]) -> None:
         thresholds.put(conn, rows, by="finance", now=NOW)
 
 
+def add_admin(database: Database, now: datetime) -> None:
+    """Add the user who requests the pages."""
+    root = Actor(name="root", via=Via.CLI)
+    add_user(database, name="finance", role=Role.ADMIN, password=PASSWORD, by=root, now=now)
+
+
+def log_in(client: httpx.Client) -> None:
+    """Log that user in."""
+    client.post("/login", data={"name": "finance", "password": PASSWORD})
+
+
 def settings_for(file: Path, watched: list[WalletName]) -> Settings:
     """Return the configuration of such a bot."""
     key, secret = Secret("k"), Secret("s")
@@ -223,14 +234,7 @@ def main() -> int:
         fill(database, watched, NOW)
         give_history(database, watched[1])
         set_limits(database, watched)
-        add_user(
-            database,
-            name="finance",
-            role=Role.ADMIN,
-            password=PASSWORD,
-            by=Actor(name="root", via=Via.CLI),
-            now=NOW,
-        )
+        add_admin(database, NOW)
         clock = Clock()
         bot = build_app(settings, database, clock=clock)
         assert settings.web is not None
@@ -238,7 +242,7 @@ def main() -> int:
         server = serve(create_pages(bot, metrics=bytes), host="127.0.0.1", port=0)
         print(f"{options.wallets:,} wallets{'':<24} {'KB':>7} {'median ms':>10} {'p95 ms':>8}")
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
-            client.post("/login", data={"name": "finance", "password": PASSWORD})
+            log_in(client)
 
             def read_again() -> None:
                 """Store a new reading of every wallet."""

@@ -9,7 +9,6 @@ a command ten.
 """
 
 import argparse
-import logging
 import os
 import subprocess
 import sys
@@ -25,20 +24,17 @@ from sqlalchemy import insert, text
 from balancebot.app import build_app
 from balancebot.config import Settings, load
 from balancebot.domain.alert import AlertKind, Cause
-from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.message import NO_CONTEXT, Measurement
 from balancebot.domain.threshold import Limits
-from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.refit import refit_models
-from balancebot.people.users import add_user
 from balancebot.store import readings, tables, usage, wallets
 from balancebot.store.database import Database
 from balancebot.web.app import create_pages
 from balancebot.web.server import serve
 from benchmarks.store import pack_all, write_year
-from benchmarks.web import PASSWORD, asked, fill, names, set_limits, timed
+from benchmarks.web import add_admin, asked, fill, log_in, names, set_limits, timed
 
 ALERTS_PER_WALLET = 4
 SLOW_PAGE, SLOW_COMMAND = 1000.0, 10.0
@@ -117,23 +113,15 @@ def make_year(database: Database, watched: list[WalletName], shapes: int, now: d
     copy_year(database, shapes=shapes, wanted=len(watched))
     with database.write() as conn:
         conn.execute(insert(tables.alerts), list(past_alerts(watched, now)))
-    add_user(
-        database,
-        name="finance",
-        role=Role.ADMIN,
-        password=PASSWORD,
-        by=Actor(name="root", via=Via.CLI),
-        now=now,
-    )
+    add_admin(database, now)
 
 
 def measure_pages(settings: Settings, database: Database, wallet: WalletName) -> bool:
     """Request every page; return whether all were quick."""
     quick = True
-    logging.basicConfig(format="%(message)s %(error)s")
     server = serve(create_pages(build_app(settings, database), metrics=bytes), host="127.0.0.1", port=0)
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=600) as client:
-        client.post("/login", data={"name": "finance", "password": PASSWORD})
+        log_in(client)
         print(f"{'page':<42}{'KB':>8}{'median ms':>11}{'slowest ms':>11}")
         for name, address in (*asked(wallet), *zip(FURTHER_PAGES, FURTHER_PAGES, strict=True)):
             size, taken = timed(lambda address=address: client.get(address), 3)  # type: ignore[misc]

@@ -155,7 +155,7 @@ def judge_spikes(
 
 
 def stay_high(models: Models, *, use: Floats, since: Floats, until: Floats, zone: Zone) -> Bools:
-    """Tell whether `use` [N] of the intervals from `since` to `until` [N] is more than usual on a level that has risen.
+    """Return whether `use` [N] of the intervals from `since` to `until` [N] is more than usual on a level that has risen.
 
     That is so if it is clearly above the 35-day level, or if that level was just scaled to a higher one since a change.
     """

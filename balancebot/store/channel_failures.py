@@ -50,13 +50,7 @@ def record(
             key = of_subject
         case _:
             key = of_destination
-    statement = (
-        insert_into(conn, facts)
-        .values(key=key, value=json.dumps(_document(destination, message)), at=now)
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(facts.c.key)
-    )
-    return conn.execute(statement).first() is not None
+    return _record_once(conn, key, _document(destination, message), now)
 
 
 def clear(conn: Connection, destination: Destination, *, subject: str) -> None:
@@ -68,17 +62,8 @@ def record_uneditable(
     conn: Connection, destination: Destination, *, age: timedelta, message: Sentence, now: datetime
 ) -> bool:
     """Record that a message of this age can't be edited any longer; False if that is already recorded."""
-    found = conn.execute(
-        insert_into(conn, facts)
-        .values(
-            key=_key_of_edits(destination),
-            value=json.dumps({**_document(destination, message), "age": age.total_seconds()}),
-            at=now,
-        )
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(facts.c.key)
-    )
-    return found.first() is not None
+    document = {**_document(destination, message), "age": age.total_seconds()}
+    return _record_once(conn, _key_of_edits(destination), document, now)
 
 
 def clear_uneditable(conn: Connection, destination: Destination, *, age: timedelta) -> None:
@@ -119,6 +104,16 @@ def _keys(destination: Destination, subject: str) -> tuple[str, str, str]:
 
 def _key_of_edits(destination: Destination) -> str:
     return _keys(destination, "edits")[-1]
+
+
+def _record_once(conn: Connection, key: str, document: dict[str, object], now: datetime) -> bool:
+    statement = (
+        insert_into(conn, facts)
+        .values(key=key, value=json.dumps(document), at=now)
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(facts.c.key)
+    )
+    return conn.execute(statement).first() is not None
 
 
 def _document(destination: Destination, message: Sentence) -> dict[str, object]:

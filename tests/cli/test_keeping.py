@@ -93,7 +93,7 @@ def test_wrong_readings_are_listed(balancebot: Run, tmp_path: Path) -> None:
     assert balancebot("history", "export", "--remarks", "-").out.splitlines()[2].endswith(",wrong reading")
 
 
-def test_pruning_tells_what_went(balancebot: Run) -> None:
+def test_pruning_prints_what_was_removed(balancebot: Run) -> None:
     outcome = balancebot("db", "prune")
     assert 0 == outcome.status
     assert outcome.out.startswith("removed 0 snapshots, ")

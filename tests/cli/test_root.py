@@ -85,7 +85,7 @@ def test_an_unknown_option_is_a_fault_of_usage(balancebot: Callable[..., Outcome
     assert "--forec" in outcome.err
 
 
-def test_the_version_is_told(balancebot: Callable[..., Outcome]) -> None:
+def test_the_version_is_printed(balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("--version")
     assert (0, f"balancebot {__version__}\n") == (outcome.status, outcome.out)
 

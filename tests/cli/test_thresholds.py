@@ -79,7 +79,7 @@ def test_wrong_usage_is_status_2(words: tuple[str, ...], balancebot: Run) -> Non
     assert 2 == balancebot("thresholds", "set", *words).status
 
 
-def test_numbers_that_are_none_are_wrong_usage_and_all_told(balancebot: Run) -> None:
+def test_all_invalid_numbers_are_listed_as_wrong_usage(balancebot: Run) -> None:
     outcome = balancebot(
         "thresholds", "set", "acme", "voice", "--warning-below", "many", "--critical-days", "0"
     )

@@ -95,7 +95,7 @@ dev_secret = "s"
 """
 
 
-def test_secrets_that_go_unencrypted_are_told_where_somebody_is_in_between(tmp_path: Path) -> None:
+def test_check_remarks_on_secrets_sent_unencrypted_over_a_network(tmp_path: Path) -> None:
     plain = "is plain http: others on the network can read the secrets in it; write https://"
     keys = [
         "accounts[0].base_url",

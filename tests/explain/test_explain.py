@@ -96,7 +96,7 @@ def test_it_says_when_it_is_read_next_and_why_then(world, explained):
     assert "2 分钟后再次读取：行业短信可能很快低于限值。" in text(explained(), "zh-CN")
 
 
-def test_the_chain_of_an_open_alert_is_told_from_its_reading_to_its_recovery(world, explained):
+def test_an_open_alert_is_explained_from_its_reading_to_its_recovery(world, explained):
     world.shows(industry(500))
     world.poll()
     world.clock.pass_by(minutes=3)

@@ -52,7 +52,7 @@ def test_a_sound_database_is_not_reported(database: Database) -> None:
     assert ([], []) == (notices(database), remarks(database))
 
 
-def test_a_page_of_zeros_is_told_once_and_stands_until_the_file_is_sound(
+def test_a_zeroed_page_is_reported_once_and_stays_recorded_until_the_file_is_sound(
     sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = Database(sqlite_url)

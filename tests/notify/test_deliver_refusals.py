@@ -80,7 +80,7 @@ def test_a_recipient_that_is_refused_is_reported_in_slack(bench: Bench) -> None:
     assert ["ChannelFailureMessage"] == bench.slack.received()
 
 
-def test_a_delivery_that_is_given_up_is_told_and_stands(bench: Bench) -> None:
+def test_a_delivery_that_was_given_up_is_reported_and_stays_recorded(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.SERVER)] * 1000
     bench.open()
 

@@ -60,7 +60,7 @@ def test_several_such_changes_are_one_reply_with_the_latest(bench: Bench, alert:
     assert "Li" == getattr(reply.message, "alert").acknowledged_by  # noqa: B009 -- ditto
 
 
-def test_the_end_is_said_once_and_in_the_channel_too(bench: Bench, alert: int) -> None:
+def test_the_end_of_an_alert_is_sent_once_and_shown_in_the_channel_too(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.enqueue(alert, Reason.RECOVERED, closed_at=bench.clock.now())
 
@@ -114,7 +114,7 @@ def test_changes_of_the_members_of_a_group_are_replies_too(bench: Bench) -> None
     }
 
 
-def test_people_are_told_once_whatever_else_can_be_edited(bench: Bench, alert: int) -> None:
+def test_the_notice_is_sent_once_even_if_younger_messages_can_be_edited(bench: Bench, alert: int) -> None:
     for _ in range(3):
         bench.slack.outcomes["#ops"] = [TOO_OLD]
         bench.edit(alert)
@@ -187,7 +187,7 @@ apps = [{{ name = "shop", app_key = "key", master_secret = "secret" }}]
         self.app.deliver_outbox.run()
 
 
-def test_a_workspace_that_lets_nobody_edit_is_told_the_truth_in_replies(
+def test_a_workspace_that_allows_no_edits_gets_every_change_as_a_reply(
     database: Database, tmp_path: Path, slack: SlackStandIn, smtp: SmtpStandIn
 ) -> None:
     slack.add_channel("ops")

@@ -90,7 +90,7 @@ def test_it_is_sent_when_worse_and_when_well(world):
     ] == world.transitions()
 
 
-def test_a_zero_is_read_a_second_time_before_anybody_is_told(world):
+def test_a_zero_is_read_a_second_time_before_it_opens_an_alert(world):
     world.shows(industry(5000), industry(0), industry(4990))
 
     world.poll()

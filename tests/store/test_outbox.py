@@ -85,7 +85,7 @@ def test_later_messages_reply_and_edit_the_living_message_in_slack(conn: Connect
     ] == _waiting(conn, Reason.RECOVERED)
 
 
-def test_a_destination_that_was_not_told_gets_a_full_message_and_the_told_ones_an_edit(
+def test_a_destination_not_notified_before_gets_a_full_message_and_the_others_an_edit(
     conn: Connection,
 ) -> None:
     _enqueue(conn, Reason.OPENED, [OPS])

@@ -93,7 +93,7 @@ def test_a_day_whose_hours_come_again_is_made_of_those(database: Database) -> No
     assert [market(Readings(), at=0, used=Used(12, 60))] == days
 
 
-def test_an_hour_written_anew_keeps_the_categories_it_tells_nothing_of(database: Database) -> None:
+def test_an_hour_written_anew_keeps_the_categories_that_it_does_not_contain(database: Database) -> None:
     voice = BalanceKey(POOL, Category.VOICE)
     with database.write() as conn:
         booked = {Hour(5, POOL_MARKET): Booked(10, 60.0, 1_000), Hour(5, voice): Booked(7, 60.0)}

@@ -95,7 +95,7 @@ def test_a_column_that_is_missing_is_warned_of_where_it_loses_a_value() -> None:
     ]
 
 
-def test_every_fault_is_told_with_its_line_and_column_and_rows_of_several_lines_count() -> None:
+def test_every_fault_has_its_line_and_column_where_rows_have_several_lines() -> None:
     text = (
         "wallet,category,warning_below,critical_days,note\n"
         'acme,voice,50%,-1,"first\nsecond"\n'

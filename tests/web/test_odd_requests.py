@@ -91,7 +91,7 @@ def test_no_field_is_a_fault_of_ours(desk: Desk) -> None:
                 assert browser.post(address, data=odd).status_code < 500, address
 
 
-def test_a_method_that_a_page_does_not_know_is_told_those_that_it_does(desk: Desk) -> None:
+def test_the_refusal_of_a_method_names_the_allowed_ones(desk: Desk) -> None:
     with desk.visitor() as visitor:
         answer = visitor.delete("/thresholds")
     assert (405, {"GET", "HEAD"}) == (answer.status_code, set(answer.headers["allow"].split(", ")))
