@@ -19,8 +19,8 @@ from tests.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-WIDTHS = (390, 768, 1180, 1280)
-PHONE = 390
+WIDTHS = (390, 768, 1024, 1180, 1280)
+PHONE, DESK = 390, 1024
 LOOKS: dict[str, tuple[Literal["light", "dark"], int]] = {
     "en": ("light", 1280),
     "zh-CN": ("dark", PHONE),
@@ -79,6 +79,8 @@ def test_every_page_and_state_can_be_used_by_everybody(
             page.set_viewport_size({"width": width, "height": 900})
             if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                 found[name].append(f"wider than {width}")
+            if width >= DESK:
+                found[name] += [f"{cut} at {width}" for cut in page.evaluate(CUT)]
             if width == PHONE:
                 found[name] += page.evaluate(SMALL)
             if width == wide:
@@ -148,6 +150,9 @@ def states(desk: Desk, page: Page) -> Iterator[str]:
     yield "undo, conflict"
 
 
+CUT = """() => [...document.querySelectorAll("nav, section, .scroll")]
+  .filter(part => part.scrollWidth > part.clientWidth + 1)
+  .map(part => `${part.tagName} ${part.className} is cut`)"""
 SMALL = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")]
   .filter(one => one.checkVisibility() && one.type !== "hidden" && !one.closest("thead, .skip"))
   .filter(one => one.getBoundingClientRect().height < 43.9)
