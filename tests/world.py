@@ -1,4 +1,4 @@
-"""A small world for tests: an app with a clock that is set by hand, a source that follows a script, and two channels."""
+"""An app for tests, with a clock that the test sets, a source with scripted answers, and two channels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,13 +43,13 @@ _OWN_KEYS: dict[str, Any] = {"dev_key": _KEY, "dev_secret": _SECRET}
 
 @dataclass
 class ScriptedSource:
-    """Follows `BalanceSource`: answers each wallet with the next line of its script, the last one again and again."""
+    """A `BalanceSource` that answers each wallet with the next line of its script and repeats the last line."""
 
     clock: HandClock
     script: dict[WalletName, list[Readings | SourceErrorKind]] = field(default_factory=dict)
     requests: list[WalletName] = field(default_factory=list)
     meanwhile: Callable[[], object] | None = None
-    """What happens, once, after the request and before the answers."""
+    """Called once, after the request and before the answers."""
 
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
         answers = list(self._answers(wallets))
@@ -75,10 +75,10 @@ class ScriptedSource:
 
 
 class World:
-    """An app whose clock, source and channels are in the test's hands."""
+    """An app whose clock, source and channels the test controls."""
 
     def __init__(self, database: Database, *, clock: HandClock | None = None, **changes: Any) -> None:
-        """`changes` are settings that are to be different from `SETTINGS`."""
+        """`changes` are the settings that differ from `SETTINGS`."""
         self.database = database
         self.clock = clock or HandClock()
         self.source = ScriptedSource(self.clock)
@@ -98,7 +98,7 @@ class World:
             channels={"slack": self.slack, "email": self.mail},
             worker_id="worker",
         )
-        # no page shows an overview from before what the test did last
+        # pages wait for a new overview, so that none shows the state before the test's last action
         app = replace(
             app,
             latest=LatestOverview(
@@ -125,7 +125,7 @@ class World:
         )
 
     def shows(self, *lines: Readings | SourceErrorKind, wallet: WalletName = SHOP) -> None:
-        """Let the source answer for `wallet` with `lines`, one after the other."""
+        """Let the source answer `lines` for `wallet`, one after the other."""
         self.source.script[wallet] = list(lines)
         for app in self._apps:
             app.live.now = replace(app.live.now, accounts=self._accounts())
@@ -156,7 +156,7 @@ class World:
             self.clock.at += then
 
     def deliver(self) -> None:
-        """Send all that waits in the outbox."""
+        """Send all pending deliveries."""
         self.app.worker_heartbeat("run").show()
         self.app.deliver_outbox.run()
 
@@ -165,7 +165,7 @@ class World:
         return [message for message in self.slack.messages if message.below is None][-1]
 
     def close(self) -> None:
-        """End what sends."""
+        """Stop sending."""
         self.app.deliver_outbox.close(timedelta(seconds=5))
 
     def transitions(self) -> list[str]:

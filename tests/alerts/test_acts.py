@@ -1,4 +1,4 @@
-"""Acknowledgements, silences and the passing of time, down to what lies in the outbox."""
+"""Acknowledgements, silences and reminders, from the operation to the entries in the outbox."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ def open_id(world: World) -> str:
     return last.alert_id
 
 
-def test_a_reminder_is_sent_after_its_time_to_all_that_were_notified(world):
+def test_a_reminder_is_sent_when_due_to_every_notified_destination(world):
     world.clock.pass_by(hours=24)
 
     assert (1, 0) == (world.app.operate_alerts.tick(), world.app.operate_alerts.tick())
@@ -59,7 +59,7 @@ def test_only_an_open_alert_can_be_acknowledged(world):
     assert world.app.operate_alerts.acknowledge("nonsense", by=ON_CALL) is None
 
 
-def test_a_worsening_is_sent_although_acknowledged(world):
+def test_a_worsening_of_an_acknowledged_alert_is_sent(world):
     world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
     world.shows(industry(50))
 
@@ -68,20 +68,23 @@ def test_a_worsening_is_sent_although_acknowledged(world):
     assert [OPENED, "worsened critical acme/shop:industry"] == world.transitions()
 
 
-def test_inside_a_silence_nothing_is_sent_until_it_ends(world):
+def test_an_alert_that_opens_during_a_silence_is_sent_when_the_silence_ends(world):
     silence(world, "acme/web")
     world.configure(SHOP, WEB)
     world.shows(industry(50), wallet=WEB)
     world.poll()
-    told_inside = world.transitions()
+    sent_during_silence = world.transitions()
 
     world.clock.pass_by(hours=4)
     world.app.operate_alerts.tick()
 
-    assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.transitions())
+    assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (
+        sent_during_silence,
+        world.transitions(),
+    )
 
 
-def test_an_alert_that_opened_and_recovered_inside_a_silence_is_not_notified(world):
+def test_an_alert_that_opened_and_recovered_during_a_silence_is_never_sent(world):
     silence(world, "acme/web")
     world.configure(SHOP, WEB)
     world.shows(industry(50), industry(5000), wallet=WEB)
@@ -94,7 +97,7 @@ def test_an_alert_that_opened_and_recovered_inside_a_silence_is_not_notified(wor
     assert [OPENED] == world.transitions()
 
 
-def test_a_silence_lifts_for_what_rises_above_its_severity(world):
+def test_a_worsening_during_a_silence_is_sent(world):
     silence(world)
     world.shows(industry(50))
 
@@ -103,7 +106,7 @@ def test_a_silence_lifts_for_what_rises_above_its_severity(world):
     assert [OPENED, "worsened critical acme/shop:industry"] == world.transitions()
 
 
-def test_a_recovery_inside_a_silence_only_edits(world):
+def test_a_recovery_during_a_silence_only_edits_the_message(world):
     silence(world)
     world.shows(industry(5000))
 
@@ -112,20 +115,20 @@ def test_a_recovery_inside_a_silence_only_edits(world):
     assert ([OPENED], ["edit #ops", "edit #ops"]) == (world.transitions(), world.deliveries()[2:])
 
 
-def test_ending_a_silence_sends_open_alerts_that_were_not_notified_at_once(world):
-    made = silence(world, "*")
+def test_ending_a_silence_immediately_sends_the_open_alerts_that_it_muted(world):
+    created = silence(world, "*")
     world.configure(SHOP, WEB)
     world.shows(industry(50), wallet=WEB)
     world.poll()
 
-    assert world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
-    assert not world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
+    assert world.app.operate_alerts.end_silence(str(created.id), by=ON_CALL)
+    assert not world.app.operate_alerts.end_silence(str(created.id), by=ON_CALL)
     assert [OPENED, "opened critical acme/web:industry"] == world.transitions()
 
 
 def test_every_act_is_in_the_audit_log(world):
-    made = silence(world)
-    world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
+    created = silence(world)
+    world.app.operate_alerts.end_silence(str(created.id), by=ON_CALL)
     world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
 
     with world.database.read() as conn:
@@ -135,13 +138,13 @@ def test_every_act_is_in_the_audit_log(world):
     ]
 
 
-def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
+def test_removing_a_wallet_from_the_configuration_closes_its_alerts(world):
     removed = sync_wallets(world.database, [WEB], writer=world.app.decision_writer, now=world.clock.now())
 
     assert ((SHOP,), [OPENED, "closed ok acme/shop:industry"]) == (removed, world.transitions())
 
 
-def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
+def test_a_repeated_request_is_applied_once_and_gets_the_same_answer(world):
     by = Actor(name="oncall", via=Via.SLACK, request="click 17")
     acknowledged = world.app.operate_alerts.acknowledge(open_id(world), by=by, note="first")
 
@@ -151,25 +154,25 @@ def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
     assert ("click 17", "first") == (entry.request, entry.after["note"])
 
 
-def test_a_silence_that_is_asked_for_again_is_made_once(world):
+def test_a_silence_requested_twice_is_created_once(world):
     by = Actor(name="oncall", via=Via.SLACK, request="command 3")
     pattern = Pattern.parse("acme/*")
     until = world.clock.now() + timedelta(hours=4)
-    made = world.app.operate_alerts.silence(pattern, until=until, reason="moving house", by=by)
+    created = world.app.operate_alerts.silence(pattern, until=until, reason="moving house", by=by)
     world.clock.pass_by(minutes=1)
 
-    assert made == world.app.operate_alerts.silence(
+    assert created == world.app.operate_alerts.silence(
         pattern, until=until + timedelta(minutes=1), reason="moving house", by=by
     )
     with world.database.read() as conn:
-        assert (made,) == silences.latest(conn)
+        assert (created,) == silences.latest(conn)
 
 
-def test_what_people_write_stands_on_one_printable_line(world):
-    made = world.app.operate_alerts.silence(
+def test_the_reason_of_a_silence_becomes_one_printable_line(world):
+    created = world.app.operate_alerts.silence(
         Pattern.parse("*"),
         until=world.clock.now() + timedelta(hours=1),
         reason="\x1b]0;pwned\x07back\u202egnp.exe\n\ud800 soon",
         by=ON_CALL,
     )
-    assert "]0;pwnedbackgnp.exe soon" == made.reason
+    assert "]0;pwnedbackgnp.exe soon" == created.reason

@@ -1,4 +1,4 @@
-"""Escalations, from the rule in the configuration to what stands in the channels."""
+"""Escalations, from the rule in the configuration to the messages in the channels."""
 
 import threading
 from dataclasses import replace
@@ -37,7 +37,7 @@ RULE = EscalationConfig(
 )
 
 
-def a_world(database, *rules: EscalationConfig, **changes: Any) -> World:
+def critical_world(database, *rules: EscalationConfig, **changes: Any) -> World:
     """A world in which the shop's balance has just become critical."""
     world = World(database, escalations=rules or (RULE,), **changes)
     world.configure(SHOP)
@@ -54,8 +54,8 @@ def open_id(world: World) -> str:
     return last.alert_id
 
 
-def test_a_destination_that_was_not_notified_gets_a_full_message_and_everything_from_then_on(database):
-    world = a_world(database)
+def test_an_escalation_to_a_new_destination_is_a_full_message_and_later_changes_follow(database):
+    world = critical_world(database)
     world.clock.pass_by(minutes=29)
     assert 0 == world.app.operate_alerts.tick()
 
@@ -76,8 +76,8 @@ def test_a_destination_that_was_not_notified_gets_a_full_message_and_everything_
     world.close()
 
 
-def test_a_destination_that_was_notified_gets_a_reply_shown_in_the_channel_too(database):
-    world = a_world(database, replace(RULE, destinations={"slack": ("#ops",)}))
+def test_an_escalation_to_a_notified_destination_is_a_reply_that_is_also_shown_in_the_channel(database):
+    world = critical_world(database, replace(RULE, destinations={"slack": ("#ops",)}))
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
     world.deliver()
@@ -89,8 +89,8 @@ def test_a_destination_that_was_notified_gets_a_reply_shown_in_the_channel_too(d
 
 
 @pytest.mark.parametrize("stop", ["acknowledged", "silenced", "recovered"])
-def test_what_is_acknowledged_silenced_or_over_does_not_escalate(database, stop):
-    world = a_world(database)
+def test_an_acknowledged_silenced_or_recovered_alert_does_not_escalate(database, stop):
+    world = critical_world(database)
     world.clock.pass_by(minutes=20)
     if stop == "acknowledged":
         world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
@@ -106,8 +106,8 @@ def test_what_is_acknowledged_silenced_or_over_does_not_escalate(database, stop)
     assert ESCALATED not in world.transitions()
 
 
-def test_a_worsening_clears_the_acknowledgement_and_escalates_anew(database):
-    world = a_world(database)
+def test_a_worsening_clears_the_acknowledgement_and_escalates_again(database):
+    world = critical_world(database)
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
     world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
@@ -119,12 +119,12 @@ def test_a_worsening_clears_the_acknowledgement_and_escalates_anew(database):
     world.clock.pass_by(minutes=1)
     world.app.operate_alerts.tick()
 
-    told = [OPENED, ESCALATED, "worsened depleted acme/shop:industry"]
-    assert (told, [*told, "escalated depleted acme/shop:industry"]) == (too_early, world.transitions())
+    before = [OPENED, ESCALATED, "worsened depleted acme/shop:industry"]
+    assert (before, [*before, "escalated depleted acme/shop:industry"]) == (too_early, world.transitions())
 
 
-def test_after_a_restart_it_has_escalated_and_does_not_again(database):
-    world = a_world(database)
+def test_an_escalated_alert_does_not_escalate_again_after_a_restart(database):
+    world = critical_world(database)
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
     world.clock.pass_by(hours=2)
@@ -135,17 +135,17 @@ def test_after_a_restart_it_has_escalated_and_does_not_again(database):
     assert world.clock.now() - timedelta(hours=2) == last.alert.escalated_at
 
 
-def test_two_processes_that_look_at_once_escalate_once(database):
-    world = a_world(database)
+def test_two_processes_that_tick_at_the_same_time_escalate_once(database):
+    world = critical_world(database)
     world.clock.pass_by(minutes=30)
     apps = [world.app, world.another_app(escalations=(RULE,))]
     start = threading.Barrier(len(apps))
 
-    def look(app) -> None:
+    def tick(app) -> None:
         start.wait()
         app.operate_alerts.tick()
 
-    threads = [threading.Thread(target=look, args=(app,)) for app in apps]
+    threads = [threading.Thread(target=tick, args=(app,)) for app in apps]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -154,23 +154,23 @@ def test_two_processes_that_look_at_once_escalate_once(database):
     assert [OPENED, ESCALATED] == world.transitions()
 
 
-class _DyingReader(ContextReader):
+class _KilledReader(ContextReader):
     """The process is killed after the alert has escalated and before that is stored."""
 
     def read(self, *_: Any, **__: Any) -> Any:
         raise Killed
 
 
-def test_the_next_process_goes_on_after_a_kill_and_nothing_is_sent_twice(database):
-    world = a_world(database)
+def test_after_a_kill_the_next_process_continues_and_sends_nothing_twice(database):
+    world = critical_world(database)
     world.clock.pass_by(minutes=30)
     acts = world.app.operate_alerts
     figures = world.app.figures
-    dying = _DyingReader(
+    killed = _KilledReader(
         estimator=figures.estimator, thresholds=figures.thresholds, package_sizes=figures.package_sizes
     )
     with pytest.raises(Killed):
-        replace(acts, writer=replace(acts.writer, contexts=dying)).tick()
+        replace(acts, writer=replace(acts.writer, contexts=killed)).tick()
     world.slack.outcomes["#oncall"] = [loses_the_answer]
 
     world.another_app(escalations=(RULE,)).operate_alerts.tick()
@@ -186,7 +186,7 @@ def test_the_next_process_goes_on_after_a_kill_and_nothing_is_sent_twice(databas
     world.close()
 
 
-def test_many_that_escalate_at_once_are_one_message_that_names_each(database):
+def test_many_escalations_at_the_same_time_are_grouped_into_one_message(database):
     world = World(database, escalations=(RULE,))
     names = [WalletName(f"acme/app-{number}") for number in range(8)]
     world.configure(*names)
@@ -203,9 +203,9 @@ def test_many_that_escalate_at_once_are_one_message_that_names_each(database):
     world.close()
 
 
-def test_an_escalation_mentions_whom_the_route_names(database):
+def test_an_escalation_mentions_the_people_named_by_the_route(database):
     route = RouteConfig(match=pattern("*"), mention={Severity.CRITICAL: ("U1A",)})
-    world = a_world(database, routes=(route,))
+    world = critical_world(database, routes=(route,))
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
 
@@ -213,8 +213,8 @@ def test_an_escalation_mentions_whom_the_route_names(database):
 
 
 @pytest.mark.parametrize("stop", ["acknowledged", "silenced"])
-def test_an_escalation_that_waits_while_somebody_acknowledges_or_silences_is_not_sent(database, stop):
-    world = a_world(database)
+def test_a_waiting_escalation_is_not_sent_once_the_alert_is_acknowledged_or_silenced(database, stop):
+    world = critical_world(database)
     world.slack.outcomes["#oncall"] = [fails(ChannelErrorKind.UNREACHABLE)]
     world.mail.outcomes["cto@example.com"] = [loses_the_answer]
     world.clock.pass_by(minutes=30)
@@ -233,10 +233,10 @@ def test_an_escalation_that_waits_while_somebody_acknowledges_or_silences_is_not
     world.poll()
     world.deliver()
 
-    assert [] == [told for told in world.slack.received("#oncall") if told != "SilenceMessage"]
+    assert [] == [text for text in world.slack.received("#oncall") if text != "SilenceMessage"]
     assert ["opened", "> recovered"] == [
-        told for told in world.slack.received("#ops") if told != "SilenceMessage"
+        text for text in world.slack.received("#ops") if text != "SilenceMessage"
     ]
-    # a mail server that may have taken it is told of the end too
+    # the mail server may have accepted the escalation, so it gets the recovery too
     assert "> recovered" == world.mail.received("cto@example.com")[-1]
     world.close()

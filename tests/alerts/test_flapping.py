@@ -1,4 +1,4 @@
-"""A balance that flaps all day says so once: from readings through the outbox to what stands in Slack and in the mailbox."""
+"""A balance that flaps all day is reported as flapping once: from readings through the outbox to Slack and the mailbox."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,27 +16,27 @@ ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
 
 
 def shown(message: SentMessage) -> Sequence[object]:
-    """What a living message says now: its severity, its figure, and how far it is from being well."""
+    """Return what a living message shows now: the severity, the balance, and the state of flapping."""
     last = message.edits[-1] if message.edits else message.message
     assert isinstance(last, AlertMessage)
     return (last.alert.severity.word, last.measurement.reading, flapping(last))
 
 
 def flapping(message: object) -> tuple[int, datetime | None, int] | None:
-    """How often it went wrong, since when it has been well, and how often it fell back; None = it doesn't flap."""
+    """Return the number of flaps, since when the balance is above its limits, and the relapses; None: not flapping."""
     assert isinstance(message, AlertMessage)
     alert = message.alert
     return (alert.flaps, alert.calm_since, alert.relapses) if alert.is_flapping else None
 
 
-def test_ten_flaps_are_six_messages_of_which_the_fifth_says_that_it_flaps(long_day):
+def test_ten_flaps_are_six_messages_and_the_fifth_reports_the_flapping(long_day):
     start = long_day.clock.now()
     long_day.reads(*(500, 5000) * 10)
     long_day.reads(5000, 5000)
 
     # two episodes, and the third from its opening to an hour after the last flap
-    told = ["opened", "> recovered", "opened", "> recovered", "opened", "> recovered"]
-    assert (told, told) == (long_day.slack.received(), long_day.mail.received("finance@example.com"))
+    expected = ["opened", "> recovered", "opened", "> recovered", "opened", "> recovered"]
+    assert (expected, expected) == (long_day.slack.received(), long_day.mail.received("finance@example.com"))
     assert [0, 0.5, 1, 1.5, 2, 10.5] == [
         (message.at - start) / timedelta(hours=1) for message in long_day.slack.messages
     ]
@@ -51,13 +51,13 @@ def test_ten_flaps_spread_over_the_day_are_sent_up_to_the_fourth_opening(long_da
         long_day.reads(5000, then=timedelta(minutes=61))
         long_day.reads(5000, then=timedelta(minutes=11))
 
-    # the second fall is given back within two hours: a wrong reading
+    # the second fall is undone within two hours, so it counts as a wrong reading
     ended = ["> recovered", "> closed", "> recovered"]
-    assert [told for end in ended for told in ("opened", end)] + ["opened"] == long_day.slack.received()
+    assert [text for end in ended for text in ("opened", end)] + ["opened"] == long_day.slack.received()
     assert (4, None, 0) == flapping(long_day.slack.messages[-1].message)
 
 
-def test_the_living_message_says_how_it_stands_while_it_is_held(long_day):
+def test_the_living_message_shows_the_current_state_while_recovering(long_day):
     long_day.reads(*(500, 5000) * 2, 500)
     seen = [shown(long_day.living())]
     for balance in (5000, 1020, 50, 500, 5000):
@@ -80,11 +80,11 @@ def test_a_worsening_is_sent_once_while_recovering(long_day):
     long_day.reads(*(500, 5000) * 2, 500)
     long_day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
 
-    told = [text for text in long_day.slack.received() if text == "> worsened"]
-    assert (2, "depleted") == (len(told), long_day.slack.messages[-1].message.alert.severity.word)
+    worsenings = [text for text in long_day.slack.received() if text == "> worsened"]
+    assert (2, "depleted") == (len(worsenings), long_day.slack.messages[-1].message.alert.severity.word)
 
 
-def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(long_day):
+def test_an_alert_that_worsens_repeatedly_is_reported_as_flapping_at_the_third_worsening(long_day):
     long_day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
 
     assert ["opened", *["> worsened"] * 3] == long_day.slack.received()
@@ -98,7 +98,7 @@ def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time
     assert 5 == len(long_day.slack.messages)
 
 
-def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(long_day):
+def test_three_openings_caused_by_changed_limits_are_not_flapping(long_day):
     for limit in (2000, 100, 2000, 100, 2000):
         with long_day.database.write() as conn:
             conn.exec_driver_sql(f"UPDATE thresholds SET warning_below = {limit}, version = version + 1")
@@ -108,13 +108,13 @@ def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(lon
     assert ["opened", "> closed"] * 2 + ["opened", "> recovered"] == long_day.slack.received()
 
 
-def test_two_purchases_in_a_day_are_two_recoveries_sent_at_once(long_day):
+def test_two_purchases_in_a_day_are_two_immediate_recoveries(long_day):
     long_day.reads(500, 5000, 500, 5000)
 
     assert ["opened", "> recovered"] * 2 == long_day.slack.received()
 
 
-def test_the_next_day_it_starts_anew(long_day):
+def test_flapping_is_counted_anew_the_next_day(long_day):
     long_day.reads(*(500, 5000) * 2)
     long_day.clock.pass_by(hours=24)
     long_day.reads(500, 5000)
@@ -122,7 +122,7 @@ def test_the_next_day_it_starts_anew(long_day):
     assert ["opened", "> recovered"] * 3 == long_day.slack.received()
 
 
-def test_no_reminder_and_no_end_of_a_silence_is_sent_while_the_balance_is_well(long_day):
+def test_no_reminder_and_no_end_of_a_silence_is_sent_while_recovering(long_day):
     long_day.reads(*(500, 5000) * 2)
     long_day.app.operate_alerts.silence(
         Pattern.parse("acme/*"), until=long_day.clock.now() + timedelta(hours=1), reason="", by=ONCALL

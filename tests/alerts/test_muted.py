@@ -1,4 +1,4 @@
-"""What is muted is counted, by what mutes it."""
+"""Muted alerts are counted by the reason why they are muted."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ def counted(day: World) -> MutedCounts:
         return alerts.muted_counts(conn)
 
 
-def test_nothing_is_muted_while_everything_is_notified(day: World) -> None:
+def test_nothing_counts_as_muted_while_every_alert_is_sent(day: World) -> None:
     day.reads(500)
 
     assert NOTHING_MUTED == counted(day)
@@ -28,7 +28,7 @@ def test_silences_and_acknowledgements_are_counted(day: World) -> None:
     day.reads(500)
     day.app.operate_alerts.acknowledge("1", by=ONCALL)
     until = day.clock.now() + timedelta(hours=1)
-    day.app.operate_alerts.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)  # type: ignore[arg-type] # it can be read
+    day.app.operate_alerts.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)  # type: ignore[arg-type] # the pattern is valid
     day.reads(500)
 
     assert MutedCounts(silenced=1, acknowledged=1) == counted(day)
@@ -44,7 +44,7 @@ def test_a_group_counts_its_alerts_and_the_messages_it_saves(day: World) -> None
     assert MutedCounts(grouped=6, spared_by_grouping=10) == counted(day)
 
 
-def test_what_flaps_is_counted_with_the_messages_that_it_spares(day: World) -> None:
+def test_flapping_alerts_are_counted_with_the_messages_that_were_not_sent(day: World) -> None:
     day.reads(*(500, 5000) * 5, 500)
 
     assert MutedCounts(flapping=1, spared_by_flapping=6) == counted(day)

@@ -1,4 +1,4 @@
-"""Quiet hours, down to what stands in the channels, and a week of them."""
+"""Quiet hours, from readings to the messages in the channels, and a simulated week of them."""
 
 from collections import Counter
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_a_warning_waits_until_quiet_hours_end_and_is_sent_as_opened(database):
     world.close()
 
 
-def test_critical_alerts_are_sent_at_once_and_so_are_those_that_become_critical(database):
+def test_critical_alerts_are_sent_during_quiet_hours_also_those_that_become_critical(database):
     world = a_world(database, "2026-11-24T23:00", QUIET, SHOP, WEB)
     read(world, 50)
     read(world, 500, WEB)
@@ -71,7 +71,7 @@ def test_critical_alerts_are_sent_at_once_and_so_are_those_that_become_critical(
     world.close()
 
 
-def test_depleted_never_waits_and_critical_does_where_that_is_wanted(database):
+def test_depleted_never_waits_and_critical_waits_if_configured(database):
     world = a_world(database, "2026-11-24T21:00", replace(QUIET, below=Severity.DEPLETED), SHOP, WEB)
     read(world, 500)
     world.clock.at = local("2026-11-24T23:00")
@@ -89,7 +89,7 @@ def test_depleted_never_waits_and_critical_does_where_that_is_wanted(database):
     world.close()
 
 
-def test_an_alert_that_opened_and_recovered_meanwhile_is_not_notified(database):
+def test_an_alert_that_opened_and_recovered_during_quiet_hours_is_not_sent(database):
     world = a_world(database, "2026-11-24T23:00")
     read(world, 500)
     read(world, 5000)
@@ -100,7 +100,7 @@ def test_an_alert_that_opened_and_recovered_meanwhile_is_not_notified(database):
     world.close()
 
 
-def test_a_recovery_from_a_warning_only_edits_and_one_from_critical_is_sent(database):
+def test_a_recovery_from_warning_only_edits_the_message_and_one_from_critical_is_sent(database):
     world = a_world(database, "2026-11-24T21:00", QUIET, SHOP, WEB)
     read(world, 500)
     read(world, 50, WEB)
@@ -113,7 +113,7 @@ def test_a_recovery_from_a_warning_only_edits_and_one_from_critical_is_sent(data
     world.close()
 
 
-def test_a_reminder_of_a_warning_waits_and_comes_once(database):
+def test_a_reminder_of_a_warning_waits_and_is_sent_once(database):
     world = a_world(database, "2026-11-23T23:30", replace(QUIET, hours=DailyHours(time(23, 45), time(8))))
     read(world, 500)
     for at in ("2026-11-24T23:50", "2026-11-25T03:00", "2026-11-25T08:00", "2026-11-25T08:01"):
@@ -141,13 +141,15 @@ def test_alerts_that_waited_are_sent_in_one_message_however_few_they_are(databas
 
 @pytest.mark.parametrize(
     "database_url", ["sqlite"], indirect=True
-)  # what the databases do differently shows nothing here
+)  # the difference between the databases plays no role here
 def test_a_week_of_quiet_hours_with_a_restart_every_night(database):
     """Three balances that change every ten hours: seven nights, a weekend, and the end of summer time within it."""
     names = [WalletName(f"acme/app-{number}") for number in range(3)]
     world = a_world(database, "2026-10-19T10:00", QUIET, *names)
     balances = [500, 5000, 50, 5000, 500, 50, 5000]
-    at = datetime(2026, 10, 19, 10, tzinfo=BERLIN)  # two hours more are two hours on the wall
+    at = datetime(
+        2026, 10, 19, 10, tzinfo=BERLIN
+    )  # in local time, so that a step of two hours is two hours on the wall clock
     for hour in range(0, 7 * 24 + 6, 2):
         world.clock.at = at.astimezone(UTC)
         for offset, name in enumerate(names):
@@ -159,8 +161,8 @@ def test_a_week_of_quiet_hours_with_a_restart_every_night(database):
         tick(world)
         at += timedelta(hours=2)
 
-    everything: list[Message] = [*world.messages()]
-    messages = [message for message in everything if isinstance(message, AlertMessage)]
+    all_messages: list[Message] = [*world.messages()]
+    messages = [message for message in all_messages if isinstance(message, AlertMessage)]
     in_quiet = [message for message in messages if _is_quiet(message.at) and message.is_open]
     assert {Severity.CRITICAL} == {message.alert.severity for message in in_quiet}
     openings = Counter(message.alert_id for message in messages if message.reason is Reason.OPENED)
@@ -179,16 +181,16 @@ def test_a_week_of_quiet_hours_with_a_restart_every_night(database):
 
 
 def _is_quiet(at: datetime) -> bool:
-    """By the clock on the wall, which is right but for the hour that comes twice, and that lies inside."""
+    """Judge by local time: the hour that occurs twice is ambiguous, but lies within the quiet hours."""
     here = at.astimezone(BERLIN)
     return here.weekday() >= 5 or here.hour >= 22 or here.hour < 8
 
 
-def test_the_hours_of_the_week_are_those_on_the_wall() -> None:
-    """The book of the week above agrees with the quiet hours at every quarter of an hour of both changes of the clocks."""
-    world_hours = [(local("2026-10-23T12:00"), 5), (local("2027-03-26T12:00"), 5)]
+def test_quiet_hours_follow_local_time_around_both_clock_changes() -> None:
+    """`_is_quiet` agrees with `QuietHours` at every quarter of an hour around both clock changes."""
+    ranges = [(local("2026-10-23T12:00"), 5), (local("2027-03-26T12:00"), 5)]
     quiet = QuietHours(hours=QUIET.hours, days=QUIET.days, below=QUIET.below, zone=BERLIN)
-    for begin, days in world_hours:
+    for begin, days in ranges:
         instants = [begin + timedelta(minutes=15 * number) for number in range(days * 96)]
         assert [_is_quiet(at) for at in instants] == [quiet.at(at) is not None for at in instants]
         ends = [now.until for at in instants if (now := quiet.at(at)) is not None]

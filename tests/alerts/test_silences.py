@@ -1,4 +1,4 @@
-"""A silence lasts at most 30 days, and one that mutes much is announced, again every week, and shown."""
+"""A silence lasts at most 30 days; one that mutes much is announced when it starts and every week."""
 
 from datetime import timedelta
 
@@ -36,21 +36,21 @@ def announced(world: World) -> list[SilenceMessage]:
     return [sent.message for sent in world.slack.messages if isinstance(sent.message, SilenceMessage)]
 
 
-def test_a_silence_ends_after_thirty_days_whatever_was_asked_for(world):
-    made = silence(world, "acme/shop", days=36_500)
+def test_a_silence_lasts_at_most_thirty_days(world):
+    created = silence(world, "acme/shop", days=36_500)
 
-    assert world.clock.now() + timedelta(days=30) == made.until
+    assert world.clock.now() + timedelta(days=30) == created.until
     with world.database.read() as conn:
-        assert [made.until] == [held.until for held in silences.active(conn, world.clock.now())]
+        assert [created.until] == [active.until for active in silences.active(conn, world.clock.now())]
 
 
-def test_one_of_a_wallet_that_is_well_is_not_announced(world):
+def test_a_silence_of_one_wallet_without_alerts_is_not_announced(world):
     silence(world, "acme/shop", hours=4)
     assert [] == announced(world)
     world.close()
 
 
-def test_everything_is_announced_in_the_default_destinations_and_again_every_week(world):
+def test_a_silence_of_everything_is_announced_in_the_default_destinations_and_again_every_week(world):
     silence(world, "*", days=15)
     assert [False] == [message.is_repeated for message in announced(world)]
     world.clock.pass_by(days=6)
@@ -61,19 +61,19 @@ def test_everything_is_announced_in_the_default_destinations_and_again_every_wee
     world.clock.pass_by(days=7)
     assert 3 == len(announced(world))
     world.clock.pass_by(days=7)
-    assert 3 == len(announced(world)), "it is over"
+    assert 3 == len(announced(world)), "the silence has ended"
     world.close()
 
 
 @pytest.mark.parametrize(("num", "expected"), [(20, 0), (21, 1)])
-def test_many_wallets_are_announced(world, num, expected):
+def test_a_silence_is_announced_if_it_mutes_more_than_twenty_wallets(world, num, expected):
     world.configure(*(WalletName(f"acme/app-{number}") for number in range(num)))
     silence(world, "acme/*", hours=4)
     assert expected == len(announced(world))
     world.close()
 
 
-def test_one_that_mutes_something_critical_is_announced_whether_it_is_so_already_or_becomes_so(world):
+def test_a_silence_that_mutes_a_critical_alert_is_announced_now_or_when_it_becomes_critical(world):
     world.shows(industry(50))
     world.poll()
     silence(world, "acme/shop", hours=4)
@@ -89,7 +89,7 @@ def test_one_that_mutes_something_critical_is_announced_whether_it_is_so_already
     world.close()
 
 
-def test_a_restart_does_not_announce_it_anew(world):
+def test_a_restart_does_not_announce_a_silence_again(world):
     silence(world, "*", days=15)
     assert 1 == len(announced(world))
     assert 0 == world.another_app().operate_alerts.tick()
@@ -97,7 +97,7 @@ def test_a_restart_does_not_announce_it_anew(world):
 
 
 @pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=60)])
-def test_a_clock_that_is_set_back_neither_lifts_a_silence_nor_lets_it_hold_for_longer(world, back):
+def test_setting_the_clock_back_neither_ends_a_silence_nor_prolongs_it(world, back):
     world.shows(industry(50))
     silence(world, "acme/shop", hours=4)
     world.clock.at -= back
@@ -115,16 +115,16 @@ def test_a_clock_that_is_set_back_neither_lifts_a_silence_nor_lets_it_hold_for_l
     world.close()
 
 
-def test_a_machine_that_does_not_know_the_time_yet_keeps_silences_as_they_are(world):
+def test_a_clock_at_1970_leaves_silences_unchanged(world):
     world.shows(industry(50))
-    made = silence(world, "acme/shop", hours=4)
+    created = silence(world, "acme/shop", hours=4)
     right = world.clock.at
     world.clock.at = right.replace(year=1970)
     world.poll()
     world.app.operate_alerts.tick()
     world.clock.at = right
     with world.database.read() as conn:
-        assert [made.until] == [held.until for held in silences.active(conn, world.clock.now())]
+        assert [created.until] == [active.until for active in silences.active(conn, world.clock.now())]
     world.deliver()
     assert "opened" not in world.slack.received()
     world.close()
