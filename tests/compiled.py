@@ -1,6 +1,6 @@
-"""Statements compiled once per process, not once per database: a test has a database of its own, and the same statements.
+"""Share compiled statements among all databases of a process: every test has its own database, but the same statements.
 
-A service compiles a statement once in its life; a test would compile each of its 50 anew, 100 ms in all.
+A service compiles each statement once; a test would compile its 50 statements again, which takes 100 ms.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ class _PostgreSQL(PGDialect_psycopg):
 
 
 def compile_once() -> None:
-    """Let all engines of this process share what they have compiled; one server's databases compile alike."""
+    """Let all engines of this process share their compiled statements; the databases of one server compile alike."""
     registry.register("sqlite.pysqlite", __name__, _SQLite.__name__)
     registry.register("postgresql.psycopg", __name__, _PostgreSQL.__name__)
     event.listen(Engine, "engine_connect", _share)

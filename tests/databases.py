@@ -1,6 +1,6 @@
 """A real, migrated, empty database for every test: `database` runs each test on SQLite and on PostgreSQL.
 
-A PostgreSQL server of the tests' own is started once per session in a temporary folder, behind a socket in it. Where
+A PostgreSQL server for the tests is started once per session in a temporary folder, with a socket in that folder. Where
 PostgreSQL isn't installed its tests are skipped, but never under CI.
 """
 
@@ -56,7 +56,7 @@ def postgresql_url(postgresql_template: "PostgreSQL") -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database in which nothing has been made yet, on each of the two systems."""
+    """The URL of a database without tables, on each of the two systems."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'blank.db'}"
         return
@@ -68,20 +68,20 @@ def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def blank(blank_url: str) -> Iterator[Database]:
-    """A database in which nothing has been made yet, on each of the two systems."""
+    """A database without tables, on each of the two systems."""
     opened = Database(blank_url)
     yield opened
     opened.dispose()
 
 
 def alembic(url: str, *words: str) -> None:
-    """Run a command of Alembic on a database, as `python -m alembic` does, without a process of its own."""
+    """Run a command of Alembic on a database, like `python -m alembic`, but in this process."""
     ini = Path(__file__).parents[1] / "alembic.ini"
     main(["-c", str(ini), "-x", f"url={url}", *words])
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """Return a file that the first process of this run makes; the others wait until it is there."""
+    """Return a file that the first process of this run creates; the others wait for it."""
     folder = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
@@ -102,7 +102,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def migrate(file: Path) -> None:
         migrated = Database(f"sqlite:///{file}")
         migrated.upgrade()
-        migrated.dispose()  # the last connection that closes empties SQLite's log into the file
+        migrated.dispose()  # closing the last connection writes SQLite's log into the file
 
     return made_once(tmp_path_factory, "migrated.db", migrate)
 
@@ -119,7 +119,7 @@ def postgresql_template(postgresql: "PostgreSQL") -> "PostgreSQL":
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator["PostgreSQL"]:
-    """A PostgreSQL server of this session's own."""
+    """A PostgreSQL server for this session."""
     programs = installed_programs()
     if programs is None:
         why = (
@@ -144,7 +144,7 @@ def run_postgresql() -> Iterator["PostgreSQL"]:
 
 @contextmanager
 def empty_databases(kind: str) -> Iterator[Callable[[Path], str]]:
-    """Give what makes an empty database for a folder and returns its URL, for a program that isn't pytest."""
+    """Yield a function that creates an empty database for a folder and returns its URL, for a program that isn't pytest."""
     if kind == "sqlite":
         yield lambda folder: f"sqlite:///{folder}/balancebot.db"
         return
@@ -167,7 +167,7 @@ class PostgreSQL:
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs
-        # not in pytest's own folder: that is closed to the user the server runs as
+        # not in pytest's folder, which the server's user can't read
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         # PostgreSQL refuses to run as root
         self._user = None if os.geteuid() else "postgres"
@@ -182,7 +182,7 @@ class PostgreSQL:
         return f"postgresql+psycopg://{user}@/{name}?host={self.folder}"
 
     def start(self) -> None:
-        """Make the server when there is none yet, and run it; returns when it answers."""
+        """Create the server if it doesn't exist, and run it; return when it answers."""
         data = self.folder / "data"
         if not data.exists():
             command: list[str | Path] = [
@@ -200,7 +200,7 @@ class PostgreSQL:
             "fsync": "off",
             "synchronous_commit": "off",
             "full_page_writes": "off",
-            "autovacuum": "off",  # it would look into each of a thousand databases
+            "autovacuum": "off",  # autovacuum would visit each of a thousand databases
             "shared_buffers": "32MB",
             "max_connections": "200",
         }
@@ -221,7 +221,7 @@ class PostgreSQL:
                 time.sleep(0.02)
             else:
                 break
-        # what PostgreSQL does by itself since version 15 writes every block to the log: 200 ms instead of 30
+        # the default since PostgreSQL 15 writes every block to the log: 200 ms instead of 30
         if self._server_version() >= 15_00_00:
             self._copied_by = " STRATEGY file_copy"
 
@@ -230,25 +230,25 @@ class PostgreSQL:
             return connection.info.server_version
 
     def halt(self) -> None:
-        """Let the server end at once, as a crash would; `start` runs it again with what it had."""
+        """Stop the server like a crash; `start` runs it again with its data."""
         if self._process is not None:
             self._process.send_signal(3)  # SIGQUIT: without a clean shutdown
             self._process.wait(PATIENCE)
             self._process = None
 
     def stop(self) -> None:
-        """End the server and leave nothing."""
+        """Stop the server and remove its files."""
         self.halt()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create(self, name: str | None = None, *, template: str) -> str:
-        """Make a database as a copy of another; return its name."""
+        """Create a database as a copy of another; return its name."""
         name = name or f"test_{next(self._numbers)}"
         self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{self._copied_by}')
         return name
 
     def drop(self, name: str) -> None:
-        """Remove a database, whoever is still connected."""
+        """Remove a database, even if clients are connected."""
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _run(self, statement: str) -> None:

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: words in, exit status and two streams out."""
+"""The command line as a user sees it: words in; exit status, stdout and stderr out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.cli.firm import Firm, a_firm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a command ended, and what it said."""
+    """The exit status of a command and what it printed."""
 
     status: int
     out: str
@@ -26,30 +26,30 @@ def balancebot(
     monkeypatch: pytest.MonkeyPatch,
     logging_as_it_was: None,
 ) -> Callable[..., Outcome]:
-    """Run the program in a folder of its own."""
+    """Run the program in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BALANCEBOT_CONFIG", raising=False)
 
     def run(*words: str) -> Outcome:
         capsys.readouterr()
         status = main(words)
-        said = capsys.readouterr()
-        return Outcome(status=status, out=said.out, err=said.err)
+        captured = capsys.readouterr()
+        return Outcome(status=status, out=captured.out, err=captured.err)
 
     return run
 
 
 @pytest.fixture
 def firm(tmp_path: Path, sqlite_url: str) -> Iterator[Firm]:
-    """A firm with JSMS, Slack, a mail server, a configuration and an empty database, on loopback."""
-    assert sqlite_url == f"sqlite:///{tmp_path / 'balancebot.db'}"  # where a configuration without one looks
+    """A company with JSMS, Slack, a mail server, a configuration and an empty database, on loopback."""
+    assert sqlite_url == f"sqlite:///{tmp_path / 'balancebot.db'}"  # the default database of a configuration
     with a_firm(tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """A configuration with an account and two apps, whose secrets are not there."""
+    """A configuration with an account and two apps whose secrets don't exist."""
     file = tmp_path / "balancebot.toml"
     file.write_text(
         """\

@@ -1,4 +1,4 @@
-"""`balancebot run` as a process of its own, watched by a test."""
+"""`balancebot run` as a separate process with its log."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 class DaemonProcess:
-    """`balancebot run`, watched."""
+    """A process of `balancebot run`, and its log."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "log"
@@ -52,7 +52,7 @@ def running(folder: Path) -> Iterator[DaemonProcess]:
 
 
 def until(holds: Callable[[], Any], what: str = "it") -> Any:
-    """Wait until `holds` answers with something true; return that."""
+    """Wait until `holds` returns something true, and return it."""
     end = time.monotonic() + PATIENCE
     while True:
         answer = holds()

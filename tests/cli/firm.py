@@ -1,4 +1,4 @@
-"""A small firm with everything that a bot meets, on loopback: JSMS, a Slack workspace, a mail server, a file."""
+"""A small company with every service that the bot uses, on loopback: JSMS, a Slack workspace and a mail server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ INDUSTRY = Category.INDUSTRY
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firm:
-    """What stands around the bot."""
+    """The services that the bot uses, and its configuration."""
 
     jsms: Simulator
     slack: SlackStandIn
@@ -25,23 +25,23 @@ class Firm:
     config: Path
 
     def has(self, balance: int, wallet: WalletName = CHECKOUT) -> None:
-        """Set what JSMS says of a wallet's industry balance."""
+        """Set a wallet's industry balance in JSMS."""
         self.jsms.set(wallet, INDUSTRY, balance)
 
     def listens(self, toml: str = "") -> None:
-        """Give the bot its app token, with `toml` more of `[slack]`: it listens to buttons and /balance."""
+        """Add the app token and `toml` to `[slack]`, so that the bot handles buttons and /balance."""
         text = self.config.read_text()
         more = f'app_token = "{self.slack.app_token}"\n{toml}'
         self.config.write_text(text.replace("[slack]\n", f"[slack]\n{more}", 1))
 
     def also(self, toml: str) -> None:
-        """Add to the configuration."""
+        """Append `toml` to the configuration."""
         self.config.write_text(self.config.read_text() + toml)
 
 
 @contextmanager
 def a_firm(folder: Path) -> Iterator[Firm]:
-    """Open the firm in `folder`: the shared pool of acme, and checkout with 100,000 industry messages."""
+    """Run the services with a configuration in `folder`: acme's shared pool, and checkout with 100,000 industry messages."""
     scenario = Scenario(
         wallets=(
             simulated_wallet("acme", industry=50_000, market=9_000),

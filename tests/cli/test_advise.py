@@ -33,7 +33,7 @@ def past(balancebot: Run, config: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("past")
-def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebot: Run) -> None:
+def test_json_has_every_balance_with_a_quantity_the_most_urgent_first(balancebot: Run) -> None:
     outcome = balancebot("advise", "--json")
     assert (0, "") == (outcome.status, outcome.err)
     answer = json.loads(outcome.out)
@@ -70,7 +70,7 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
 
 
 @pytest.mark.usefixtures("past")
-def test_people_get_a_line_for_what_is_to_be_bought_and_the_total(balancebot: Run) -> None:
+def test_the_table_has_a_line_for_each_purchase_and_the_total(balancebot: Run) -> None:
     heading, row, _, per_account, account, _, total, _, rest = balancebot("advise").out.splitlines()
     assert heading.startswith("balance")
     assert row.startswith("acme/checkout:industry  10,000")
@@ -83,7 +83,7 @@ def test_people_get_a_line_for_what_is_to_be_bought_and_the_total(balancebot: Ru
 
 
 @pytest.mark.usefixtures("past")
-def test_a_nearer_date_and_less_confidence_need_less(balancebot: Run) -> None:
+def test_an_earlier_date_and_a_lower_confidence_need_less(balancebot: Run) -> None:
     until = f"{SystemClock().now() + timedelta(days=10):%Y-%m-%d}"
     answer = json.loads(
         balancebot("advise", "*:industry", "--until", until, "--confidence", "0.5", "--json").out
@@ -95,7 +95,7 @@ def test_a_nearer_date_and_less_confidence_need_less(balancebot: Run) -> None:
 
 @pytest.mark.usefixtures("config")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--until", "2020-01-01"), "--until 2020-01-01 must be ahead, and within 365 days"),
         (("--until", "Christmas"), "--until must be a day such as"),
@@ -105,14 +105,14 @@ def test_a_nearer_date_and_less_confidence_need_less(balancebot: Run) -> None:
         (("acme/$",), "PATTERN"),
     ],
 )
-def test_wrong_usage_is_status_2(balancebot: Run, words: tuple[str, ...], said: str) -> None:
+def test_wrong_usage_is_status_2(balancebot: Run, words: tuple[str, ...], message: str) -> None:
     outcome = balancebot("advise", *words)
     assert 2 == outcome.status
-    assert said in " ".join(outcome.err.split())
+    assert message in " ".join(outcome.err.split())
 
 
 @pytest.mark.usefixtures("past")
-def test_files_have_all_that_is_to_be_done(balancebot: Run, tmp_path: Path) -> None:
+def test_files_list_every_purchase_and_transfer(balancebot: Run, tmp_path: Path) -> None:
     outcome = balancebot("advise", "--csv", "advice.csv", "--xlsx", "advice.xlsx")
     assert (0, "") == (outcome.status, outcome.out)
     header, row = (tmp_path / "advice.csv").read_text("utf-8-sig").splitlines()
@@ -124,7 +124,7 @@ def test_files_have_all_that_is_to_be_done(balancebot: Run, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("past")
-def test_what_is_ordered_is_marked_and_not_advised_again(balancebot: Run) -> None:
+def test_ordered_quota_is_marked_and_not_advised_again(balancebot: Run) -> None:
     soon = f"{SystemClock().now() + timedelta(days=5):%Y-%m-%d}"
     assert 0 == balancebot("orders", "add", "acme", "industry", "10万", "--expected", soon).status
     answer = json.loads(balancebot("advise", "*:industry", "--json").out)
@@ -155,9 +155,7 @@ def _universal_takes_over(balancebot: Run, tmp_path: Path, *, bought: int) -> di
 
 
 @pytest.mark.usefixtures("config")
-def test_universal_quota_that_is_used_instead_counts_for_what_is_empty(
-    balancebot: Run, tmp_path: Path
-) -> None:
+def test_universal_quota_counts_for_an_empty_category_that_uses_it(balancebot: Run, tmp_path: Path) -> None:
     rows = _universal_takes_over(balancebot, tmp_path, bought=0)
     left = 9_000 - 100 * 60
     assert [0, left] == [rows["industry"]["balance"], rows["industry"]["universal"]]
@@ -172,7 +170,9 @@ def test_universal_quota_that_is_used_instead_counts_for_what_is_empty(
 
 
 @pytest.mark.usefixtures("config")
-def test_universal_quota_that_was_used_instead_once_is_a_reserve(balancebot: Run, tmp_path: Path) -> None:
+def test_universal_quota_that_was_used_instead_once_is_shown_as_a_reserve(
+    balancebot: Run, tmp_path: Path
+) -> None:
     rows = _universal_takes_over(balancebot, tmp_path, bought=20_000)
     industry = rows["industry"]
     left = 9_000 - 100 * 30

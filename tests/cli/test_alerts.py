@@ -1,4 +1,4 @@
-"""`alerts`, `silence`, `silences`: people act on what is open, and the channels follow."""
+"""`alerts`, `silence`, `silences`: people acknowledge and silence alerts, and the channels are updated."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def opened(balancebot: Run, firm: Firm) -> None:
-    """Checkout is critical, and was told."""
+    """Checkout is critical, and its alert was sent."""
     balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
     firm.has(900)
     assert 0 == balancebot("poll").status
@@ -41,7 +41,7 @@ def test_open_alerts_are_listed_with_the_limit_crossed(balancebot: Run) -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_status_counts_what_is_muted(balancebot: Run) -> None:
+def test_status_counts_muted_alerts(balancebot: Run) -> None:
     assert "muted" not in balancebot("status").out
     balancebot("alerts", "ack", "1")
     balancebot("silence", "acme/*", "--for", "1h")
@@ -70,7 +70,7 @@ def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) ->
 
 
 @pytest.mark.usefixtures("opened")
-def test_an_alert_within_the_recovery_margin_says_so_everywhere_and_once_closed_what_opened_it(
+def test_an_alert_within_the_recovery_margin_is_shown_so_and_a_closed_one_shows_what_opened_it(
     balancebot: Run, firm: Firm
 ) -> None:
     def reason(*options: str) -> str:
@@ -84,7 +84,7 @@ def test_an_alert_within_the_recovery_margin_says_so_everywhere_and_once_closed_
     balancebot("poll")
     held = "1,020 messages, above its limits; it recovers at 1,050 messages"
     assert held == reason()
-    # edited when the changed limits made it a warning; new figures alone edit nothing
+    # edited when the changed limits made it a warning; a new measurement alone edits nothing
     (message,) = firm.slack.messages("ops-alerts")
     assert "900 messages, below the warning limit of 1,000" in str(message["blocks"])
     assert f"{held}.\n" in balancebot("why", f"{CHECKOUT}:industry").out
@@ -96,7 +96,7 @@ def test_an_alert_within_the_recovery_margin_says_so_everywhere_and_once_closed_
 
 
 @pytest.mark.usefixtures("opened")
-def test_an_acknowledgement_is_kept_with_who_gave_it(balancebot: Run) -> None:
+def test_an_acknowledgement_is_stored_with_its_user(balancebot: Run) -> None:
     assert 0 == balancebot("alerts", "ack", "1", "--note", "ordered").status
     (alert,) = json.loads(balancebot("alerts", "list", "--json").out)["alerts"]
     assert alert["acknowledged_by"]
@@ -109,7 +109,7 @@ def test_a_silence_mutes_until_it_is_ended(balancebot: Run, firm: Firm) -> None:
     assert 0 == balancebot("silence", "acme/*", "--for", "4h", "--reason", "sale").status
     firm.has(900)
     balancebot("poll")
-    # a silence that mutes something critical is announced; the alert itself is not told
+    # a silence that mutes a critical alert is announced; the alert itself is not sent
     (message,) = firm.slack.messages("ops-alerts")
     assert "Silenced until" in message["text"]
     (silence,) = json.loads(balancebot("silences", "list", "--json").out)["silences"]
@@ -125,11 +125,11 @@ def test_a_silence_mutes_until_it_is_ended(balancebot: Run, firm: Firm) -> None:
 
 @pytest.mark.parametrize("words", [("a*:fax", "--for", "4h"), ("acme", "--for", "soon"), ("acme",)])
 @pytest.mark.usefixtures("config")
-def test_a_silence_that_means_nothing_is_wrong_usage(words: tuple[str, ...], balancebot: Run) -> None:
+def test_an_invalid_silence_is_wrong_usage(words: tuple[str, ...], balancebot: Run) -> None:
     assert 2 == balancebot("silence", *words).status
 
 
 @pytest.mark.usefixtures("config")
-def test_a_silence_of_nothing_that_is_configured_holds_and_is_warned_of(balancebot: Run) -> None:
+def test_a_silence_that_matches_no_configured_wallet_is_created_with_a_warning(balancebot: Run) -> None:
     outcome = balancebot("silence", "acme/chekout", "--for", "4h")
     assert (0, "acme/chekout matches no configured wallet\n") == (outcome.status, outcome.err)

@@ -1,4 +1,4 @@
-"""Seeded secrets pass through commands, failures that echo them, log, database and backup, and stand nowhere."""
+"""Seeded secrets appear nowhere: not in output of commands, errors of servers that echo them, log, database or backup."""
 
 import base64
 import binascii
@@ -32,20 +32,22 @@ CANARIES = {
 
 
 class _Echo(BaseHTTPRequestHandler):
-    """A server that refuses everything and repeats all that it was sent."""
+    """A server that refuses every request and repeats it in the answer."""
 
     status = 400
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        heard = (
+        received = (
             f"{urllib.parse.unquote(self.path)} {self.path} {self.headers} {body.decode(errors='replace')}"
         )
-        said = json.dumps({"errcode": 310000, "code": 19021, "errmsg": heard, "msg": heard, "message": heard})
+        answer = json.dumps(
+            {"errcode": 310000, "code": 19021, "errmsg": received, "msg": received, "message": received}
+        )
         self.send_response(self.status, "no")
-        self.send_header("Content-Length", str(len(said.encode())))
+        self.send_header("Content-Length", str(len(answer.encode())))
         self.end_headers()
-        self.wfile.write(said.encode())
+        self.wfile.write(answer.encode())
 
     do_GET = do_POST  # noqa: N815 -- the same
 
@@ -70,7 +72,7 @@ def in_path(kind: str) -> str:
 
 @pytest.fixture
 def seeded(firm: Firm, echo: str) -> Firm:
-    """A firm with every kind of secret, all of whose channels refuse what they are sent."""
+    """A company with every kind of secret, whose channels all refuse and echo what they are sent."""
     found = CANARIES
     firm.also(f"""
 [[channels]]
@@ -120,7 +122,7 @@ level = "debug"
 
 
 def shown(text: str) -> set[str]:
-    """Return which canaries stand in `text`: plain, reversed, URL-encoded, in hexadecimal, or in base64 at any offset."""
+    """Return which canaries are in `text`: plain, reversed, URL-encoded, in hexadecimal, or in base64 at any offset."""
     found = set()
     for kind, secret in CANARIES.items():
         raw = secret.encode()
@@ -133,7 +135,7 @@ def shown(text: str) -> set[str]:
             binascii.hexlify(raw).decode(),
         }
         for offset in range(3):
-            # without the ends, which depend on what stands beside them
+            # without the ends, which depend on the neighbouring bytes
             encoded = base64.b64encode(b"\0" * offset + raw).decode()
             forms |= {encoded[4:-4], base64.urlsafe_b64encode(b"\0" * offset + raw).decode()[4:-4]}
         if any(form in text for form in forms):
@@ -141,7 +143,7 @@ def shown(text: str) -> set[str]:
     return found
 
 
-def test_no_secret_of_a_channel_or_the_pages_stands_anywhere(
+def test_no_secret_of_a_channel_or_the_pages_appears_anywhere(
     seeded: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     seeded.has(50)
@@ -171,36 +173,36 @@ def test_no_secret_of_a_channel_or_the_pages_stands_anywhere(
     for command in commands:
         outcome = balancebot(*command)
         assert "Traceback" not in outcome.err, command
-        said = outcome.out + outcome.err
-        found = shown(said)
-        assert (command, set(), "") == (command, found, said if found else "")
+        output = outcome.out + outcome.err
+        found = shown(output)
+        assert (command, set(), "") == (command, found, output if found else "")
     files = [file for file in tmp_path.rglob("*") if file.is_file() and file != seeded.config]
     assert {tmp_path / "backup.db"} <= set(files)
     for file in files:
         assert (file.name, set()) == (file.name, shown(file.read_bytes().decode("latin-1")))
-    told = json.dumps(seeded.slack.messages("ops-alerts"), ensure_ascii=False)
-    told += "".join(str(mail.message) for mail in seeded.mail.mails)
-    assert set() == shown(told)
+    in_channels = json.dumps(seeded.slack.messages("ops-alerts"), ensure_ascii=False)
+    in_channels += "".join(str(mail.message) for mail in seeded.mail.mails)
+    assert set() == shown(in_channels)
 
 
-def test_an_api_token_is_printed_once_and_kept_as_a_hash_alone(
+def test_an_api_token_is_printed_once_and_stored_only_as_a_hash(
     seeded: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     token = balancebot("tokens", "add", "ci", "--role", "viewer").out.split()[-1]
     assert 20 < len(token)
-    said = balancebot("tokens", "list").out + balancebot("tokens", "list", "--json").out
-    kept = b"".join(file.read_bytes() for file in tmp_path.glob("balancebot.db*"))
-    assert token not in said
-    assert token.encode() not in kept
-    assert base64.b64encode(token.encode())[4:-4] not in kept
+    output = balancebot("tokens", "list").out + balancebot("tokens", "list", "--json").out
+    stored = b"".join(file.read_bytes() for file in tmp_path.glob("balancebot.db*"))
+    assert token not in output
+    assert token.encode() not in stored
+    assert base64.b64encode(token.encode())[4:-4] not in stored
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("echo", [400], indirect=True)
-def test_a_running_daemon_shows_no_secret_on_its_pages_to_programs_or_in_its_log(
+def test_a_running_daemon_shows_no_secret_on_its_pages_in_the_api_or_in_its_log(
     seeded: Firm, balancebot: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its channels refuse everything and repeat what they heard; then a broken configuration is to be taken."""
+    """The channels refuse everything and echo it; then a broken configuration is loaded."""
     monkeypatch.setattr("sys.stdin", StringIO(f"{CANARIES['user-password']}\n"))
     assert 0 == balancebot("users", "add", "root", "--role", "admin").status
     token = balancebot("tokens", "add", "ci", "--role", "finance").out.split()[-1]

@@ -1,4 +1,4 @@
-"""A running daemon answers short commands: what is printed and done is what the command itself prints and does."""
+"""A running daemon answers short commands: it prints and does the same as the command itself."""
 
 import ast
 import json
@@ -24,16 +24,16 @@ from tests.cli.firm import Firm
 from tests.patience import PATIENCE
 
 Run = Callable[..., Outcome]
-Said = tuple[int | None, str, str]
+Result = tuple[int | None, str, str]
 _SET = ("thresholds", "set", "acme/checkout", "industry", "--critical-below", "200000")
 _FILE = Path("balancebot.toml")
 
 
 @pytest.fixture
-def said(balancebot: Run, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Call one way of running a command; return the status and what both streams got."""
+def run_command(balancebot: Run, capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command in one of both ways; return the status and the text of both streams."""
 
-    def call(way: Callable[[list[str]], int | None], *words: str) -> Said:
+    def call(way: Callable[[list[str]], int | None], *words: str) -> Result:
         capsys.readouterr()
         status = way(list(words))
         return status, *capsys.readouterr()
@@ -42,7 +42,7 @@ def said(balancebot: Run, capsys: pytest.CaptureFixture[str]) -> Callable[..., S
 
 
 @contextmanager
-def _answering(folder: Path) -> Iterator[DaemonProcess]:
+def _daemon(folder: Path) -> Iterator[DaemonProcess]:
     with running(folder) as process:
         until(lambda: [line for line in process.lines() if line["event"] == "poll.cycle"])
         until(lambda: ask_daemon(["silences", "list"]) is not None)
@@ -50,19 +50,19 @@ def _answering(folder: Path) -> Iterator[DaemonProcess]:
 
 
 @pytest.fixture
-def rare(firm: Firm) -> Firm:
-    """The firm, whose wallets are read once an hour."""
+def hourly(firm: Firm) -> Firm:
+    """The company, with wallets that are read once an hour."""
     firm.config.write_text(firm.config.read_text().replace('"1s"', '"1h"').replace('"30s"', '"2h"'))
     return firm
 
 
 @pytest.mark.slow
-def test_what_a_daemon_answers_is_what_the_command_prints(
-    rare: Firm, said: Callable[..., Said], tmp_path: Path
+def test_a_daemon_answers_what_the_command_prints(
+    hourly: Firm, run_command: Callable[..., Result], tmp_path: Path
 ) -> None:
     run_here([*_SET, "--note", "结账 <b>"])
-    with _answering(tmp_path):
-        until(lambda: "acme/checkout" in said(run_here, "alerts", "list")[1])
+    with _daemon(tmp_path):
+        until(lambda: "acme/checkout" in run_command(run_here, "alerts", "list")[1])
         for words in (
             ("status",),
             ("status", "acme/*:industry"),
@@ -79,40 +79,40 @@ def test_what_a_daemon_answers_is_what_the_command_prints(
         ):
 
             def same(words: tuple[str, ...] = words) -> bool:
-                before = said(run_here, *words)
-                answered = said(ask_daemon, *words)
-                # seconds pass between the two: what they count is compared within one second
-                return before == said(run_here, *words) and before == answered
+                before = run_command(run_here, *words)
+                answer = run_command(ask_daemon, *words)
+                # seconds pass between the two runs, which change figures: repeat until both run within one second
+                return before == run_command(run_here, *words) and before == answer
 
             until(same, " ".join(words))
         for fails in (("alerts", "ack", "x"), ("thresholds", "set", "a/b", "market", "--warning-below", "1")):
-            assert said(run_here, *fails) == said(ask_daemon, *fails)
+            assert run_command(run_here, *fails) == run_command(ask_daemon, *fails)
 
 
 @pytest.mark.slow
-def test_a_change_is_made_once_in_the_name_of_the_caller(
-    rare: Firm, said: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_daemon_makes_a_change_once_in_the_name_of_the_caller(
+    hourly: Firm, run_command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "王芳")
-    with _answering(tmp_path):
-        status, out, _ = said(ask_daemon, *_SET)
+    with _daemon(tmp_path):
+        status, out, _ = run_command(ask_daemon, *_SET)
         assert (0, True) == (status, "200" in out), out
-        until(lambda: rare.slack.messages("ops-alerts"))
-        (change,) = json.loads(said(run_here, "thresholds", "history", "--json")[1])["changes"]
+        until(lambda: hourly.slack.messages("ops-alerts"))
+        (change,) = json.loads(run_command(run_here, "thresholds", "history", "--json")[1])["changes"]
         assert ("王芳", "cli") == (change["who"], change["way"])
-        alerts = json.loads(said(ask_daemon, "alerts", "list", "--json")[1])["alerts"]
-        assert 0 == said(ask_daemon, "alerts", "ack", alerts[0]["id"])[0]
-        alerts = json.loads(said(ask_daemon, "alerts", "list", "--json")[1])["alerts"]
+        alerts = json.loads(run_command(ask_daemon, "alerts", "list", "--json")[1])["alerts"]
+        assert 0 == run_command(ask_daemon, "alerts", "ack", alerts[0]["id"])[0]
+        alerts = json.loads(run_command(ask_daemon, "alerts", "list", "--json")[1])["alerts"]
         assert "王芳" == alerts[0]["acknowledged_by"]
 
 
 @pytest.mark.slow
-def test_the_command_is_left_to_the_caller_wherever_it_would_do_something_else(
-    rare: Firm, said: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_caller_runs_the_command_itself_if_the_daemon_would_do_something_else(
+    hourly: Firm, run_command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRM_DATABASE", "sqlite:///own.db")
-    rare.also('[database]\nurl = "env:FIRM_DATABASE"\n')
-    with _answering(tmp_path) as process:
+    hourly.also('[database]\nurl = "env:FIRM_DATABASE"\n')
+    with _daemon(tmp_path) as process:
         path = socket_path(_FILE)
         assert path is not None
         assert (0o700, 0o600) == (_mode(path.parent), _mode(path))
@@ -124,12 +124,12 @@ def test_the_command_is_left_to_the_caller_wherever_it_would_do_something_else(
             ["silence", "a:"],
             [],
         ):
-            assert (None, "", "") == said(ask_daemon, *words)
+            assert (None, "", "") == run_command(ask_daemon, *words)
         monkeypatch.setenv("FIRM_DATABASE", "sqlite:///other.db")
         assert ask_daemon(["silences", "list"]) is None
         monkeypatch.setenv("FIRM_DATABASE", "sqlite:///own.db")
         assert 0 == ask_daemon(["silences", "list"])
-        os.utime(rare.config, (1, 1))  # somebody has changed it: the daemon has what it said before
+        os.utime(hourly.config, (1, 1))  # the file has changed: the daemon still uses the old version
         assert ask_daemon(["silences", "list"]) is None
         process.popen.send_signal(signal.SIGHUP)
         until(lambda: ask_daemon(["silences", "list"]) == 0)
@@ -138,8 +138,8 @@ def test_the_command_is_left_to_the_caller_wherever_it_would_do_something_else(
 
 
 @pytest.mark.slow
-def test_nothing_is_done_for_a_caller_of_another_program_or_one_that_goes_away(
-    rare: Firm, said: Callable[..., Said], tmp_path: Path
+def test_a_request_of_another_version_or_without_a_caller_changes_nothing(
+    hourly: Firm, run_command: Callable[..., Result], tmp_path: Path
 ) -> None:
     request = {
         "version": version(),
@@ -149,7 +149,7 @@ def test_nothing_is_done_for_a_caller_of_another_program_or_one_that_goes_away(
         "user": "somebody",
         "is_coloured": False,
     }
-    with _answering(tmp_path) as process:
+    with _daemon(tmp_path) as process:
         accepted = json.dumps({"variable": "", "digest": ""}).encode() + b"\n"
         assert accepted == _ask(json.dumps(request).encode() + b"\n")
         for wrong in (
@@ -163,7 +163,7 @@ def test_nothing_is_done_for_a_caller_of_another_program_or_one_that_goes_away(
             assert b"" == _ask(json.dumps(wrong).encode() + b"\n")
         assert b"" == _ask(b"x" * 2 * MAX_REQUEST)
         assert b"" == _ask(b"")
-        assert "No row is set" in said(run_here, "thresholds", "list")[1]
+        assert "No row is set" in run_command(run_here, "thresholds", "list")[1]
         process.popen.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.popen.pid, os.WSTOPPED | os.WNOWAIT)
         try:
@@ -171,17 +171,17 @@ def test_nothing_is_done_for_a_caller_of_another_program_or_one_that_goes_away(
         finally:
             process.popen.send_signal(signal.SIGCONT)
         until(lambda: ask_daemon(["silences", "list"]) == 0)
-        assert "No row is set" in said(run_here, "thresholds", "list")[1]
+        assert "No row is set" in run_command(run_here, "thresholds", "list")[1]
         process.popen.kill()
         process.popen.wait()
-    assert ask_daemon(["silences", "list"]) is None  # its socket is still there
+    assert ask_daemon(["silences", "list"]) is None  # its socket file still exists
 
 
 @pytest.mark.parametrize(("words", "status"), [(["status"], None), (["alerts", "ack", "1"], 1)])
-def test_what_a_daemon_may_have_changed_is_not_done_again(
+def test_a_change_that_the_daemon_may_have_made_is_not_made_again(
     config: Path, words: list[str], status: int | None, balancebot: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A daemon that ends in the middle: what only looks is run by the caller."""
+    """A daemon ends in the middle of a command: the caller runs the command itself if it only reads."""
     path = socket_path(config)
     if path is None:
         Path(f"/tmp/balancebot-{os.getuid()}").mkdir(mode=0o700)
@@ -208,7 +208,7 @@ def test_what_a_daemon_may_have_changed_is_not_done_again(
     assert ("look whether the change was made" in capsys.readouterr().err) == (status == 1)
 
 
-def test_commands_that_a_daemon_answers_print_for_their_caller() -> None:
+def test_commands_that_a_daemon_answers_do_not_use_the_streams_of_the_daemon() -> None:
     modules = {COMMANDS[name[0]].place.partition(":")[0] for name in CHANGES}
     for module in modules:
         source = Path(str(import_module(f"balancebot.cli.{module}").__file__)).read_text()
@@ -219,7 +219,7 @@ def test_commands_that_a_daemon_answers_print_for_their_caller() -> None:
             )
 
 
-def test_the_user_is_who_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_user_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "wang")
     assert "wang" == user_name()
 
@@ -229,7 +229,7 @@ def _mode(path: Path) -> int:
 
 
 def _ask(request: bytes) -> bytes:
-    """Send bytes to the daemon, and go away after its first line."""
+    """Send bytes to the daemon, and close the connection after its first line."""
     with closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.settimeout(PATIENCE)
         connection.connect(str(socket_path(_FILE)))
@@ -237,5 +237,5 @@ def _ask(request: bytes) -> bytes:
             connection.sendall(request)
             with connection.makefile("rb") as lines:
                 return lines.readline()
-        except OSError:  # it has closed the connection already
+        except OSError:  # the daemon has already closed the connection
             return b""

@@ -20,5 +20,5 @@ def test_it_prints_the_reference(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_another_format_is_a_wrong_use(balancebot: Callable[..., Outcome]) -> None:
+def test_another_format_is_wrong_usage(balancebot: Callable[..., Outcome]) -> None:
     assert 2 == balancebot("config", "reference", "--format", "pdf").status

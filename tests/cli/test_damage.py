@@ -1,4 +1,4 @@
-"""A row that holds what nobody wrote there ends a command with one line that names it."""
+"""A row with a corrupt value ends a command with one line that names the row."""
 
 import json
 import sqlite3
@@ -24,7 +24,7 @@ Run = Callable[..., Outcome]
         ("UPDATE alerts SET severity = 'awful'", "table alerts, id 1: what severity holds can't be read"),
     ],
 )
-def test_a_row_that_nobody_can_read_is_named_in_one_line(
+def test_a_corrupt_row_is_named_in_one_line(
     firm: Firm, balancebot: Run, tmp_path: Path, change: str, words: str
 ) -> None:
     balancebot("thresholds", "set", "*", "*", "--critical-below", "200000")
@@ -35,15 +35,15 @@ def test_a_row_that_nobody_can_read_is_named_in_one_line(
 
     for command in (("status",), ("status", "--json"), ("alerts", "list"), ("db", "check"), ("poll",)):
         outcome = balancebot(*command)
-        said = [line for line in outcome.err.splitlines() if words in line]
+        named = [line for line in outcome.err.splitlines() if words in line]
         assert "Traceback" not in outcome.err, command
         if outcome.status:
-            assert said, (command, outcome.err)
+            assert named, (command, outcome.err)
         if command in {("status",), ("db", "check")}:
-            assert (1, True) == (outcome.status, bool(said)), command
+            assert (1, True) == (outcome.status, bool(named)), command
 
 
-def test_the_others_are_shown_and_read_and_every_command_names_the_wallet(
+def test_every_command_names_the_damaged_wallet_and_the_other_wallets_are_read_and_shown(
     firm: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     balancebot("thresholds", "set", "*", "*", "--critical-below", "1")
@@ -53,21 +53,21 @@ def test_the_others_are_shown_and_read_and_every_command_names_the_wallet(
         others = [name for (name,) in connection.execute("SELECT name FROM wallets WHERE id <> 1")]
         connection.execute("UPDATE wallets SET next_read_reason = 'awful' WHERE id = 1")
     connection.close()
-    said = f"{damaged} is neither read nor judged: table wallets, id 1: what next_read_reason holds can't be read"
+    message = f"{damaged} is neither read nor judged: table wallets, id 1: what next_read_reason holds can't be read"
 
     shown = balancebot("status")
-    assert (1, f"{said}\n") == (shown.status, shown.err)
+    assert (1, f"{message}\n") == (shown.status, shown.err)
     assert others
     assert all(name in shown.out for name in others)
     polled = balancebot("poll")
-    assert (1, True) == (polled.status, said in polled.err)
+    assert (1, True) == (polled.status, message in polled.err)
     assert all(name in polled.out for name in others)
     checked = balancebot("check", "--offline")
-    assert (1, True) == (checked.status, f"FAIL  database: {said}" in checked.out)
+    assert (1, True) == (checked.status, f"FAIL  database: {message}" in checked.out)
     assert f"{damaged}: not watched any more" in json.dumps(firm.slack.messages("ops-alerts"))
 
 
-def test_the_daemon_finds_a_page_that_nobody_has_needed_yet(
+def test_the_daemon_finds_a_damaged_database_page_that_was_not_read_yet(
     firm: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "balancebot.db"

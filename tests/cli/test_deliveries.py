@@ -1,4 +1,4 @@
-"""`deliveries`: people see what did not arrive and why, and have it sent again."""
+"""`deliveries`: people see which deliveries failed and why, and send them again."""
 
 import json
 import time
@@ -15,7 +15,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def undelivered(balancebot: Run, firm: Firm) -> str:
-    """Slack refused the opening of an alert, e-mail took it; the id of what waits."""
+    """Slack refused the opening of an alert and e-mail accepted it; return the id of the pending delivery."""
     assert 1 == _opens(balancebot, firm, Fault(error="is_archived")).status
     deliveries = json.loads(balancebot("deliveries", "list", "--json").out)["deliveries"]
     return next(str(delivery["id"]) for delivery in deliveries if delivery["channel"] == "slack")
@@ -41,7 +41,7 @@ def test_a_message_whose_answer_was_lost_is_searched_for_and_exists_once(
     assert 1 == len(firm.slack.calls_of("conversations.history"))
 
 
-def test_a_refused_token_is_reported_by_mail_and_in_status_until_it_is_repaired(
+def test_a_refused_token_is_reported_by_mail_and_in_status_until_it_works_again(
     balancebot: Run, firm: Firm
 ) -> None:
     _opens(balancebot, firm, Fault(error="token_revoked"))
@@ -54,7 +54,7 @@ def test_a_refused_token_is_reported_by_mail_and_in_status_until_it_is_repaired(
     assert "slack #ops-alerts: " not in balancebot("status").out
 
 
-def test_what_waits_is_listed_with_what_it_failed_by(balancebot: Run, undelivered: str) -> None:
+def test_a_pending_delivery_is_listed_with_its_error(balancebot: Run, undelivered: str) -> None:
     line = next(
         line for line in balancebot("deliveries", "list").out.splitlines() if line.startswith(undelivered)
     )
@@ -71,7 +71,7 @@ def test_what_waits_is_listed_with_what_it_failed_by(balancebot: Run, undelivere
     assert error in line
 
 
-def test_it_is_sent_again_at_the_next_poll(balancebot: Run, firm: Firm, undelivered: str) -> None:
+def test_a_resent_delivery_is_sent_at_the_next_poll(balancebot: Run, firm: Firm, undelivered: str) -> None:
     assert 0 == balancebot("deliveries", "resend", undelivered).status
     assert 0 == balancebot("poll").status
 

@@ -1,4 +1,4 @@
-"""`demo`: the whole story in a short time, with nothing configured and nothing left behind."""
+"""`demo`: all messages in a short time, without a configuration and without leaving files behind."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 _COMMAND = (sys.executable, "-m", "balancebot", "demo")
 
 
-def test_the_story_shows_every_message_and_ends_by_itself(tmp_path: Path) -> None:
+def test_the_demo_shows_every_message_and_ends_by_itself(tmp_path: Path) -> None:
     done = subprocess.run(
         (*_COMMAND, "--once"),
         cwd=tmp_path,
@@ -47,7 +47,7 @@ def test_the_story_shows_every_message_and_ends_by_itself(tmp_path: Path) -> Non
     assert [] == list(tmp_path.iterdir())
 
 
-def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
+def test_the_demo_serves_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
     running = subprocess.Popen(
         (*_COMMAND, "--port", "0"), cwd=tmp_path, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True
     )
@@ -67,9 +67,9 @@ def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
             running.communicate()
 
 
-def test_a_port_that_is_taken_is_reported_before_the_story_begins() -> None:
+def test_a_port_in_use_is_reported_before_the_demo_begins() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         words = (*_COMMAND, "--port", str(taken.getsockname()[1]))
         done = subprocess.run(words, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
-    said = "the pages can't be served there: Address already in use; try --port 0\n"
-    assert (1, "", said) == (done.returncode, done.stdout, done.stderr)
+    message = "the pages can't be served there: Address already in use; try --port 0\n"
+    assert (1, "", message) == (done.returncode, done.stdout, done.stderr)

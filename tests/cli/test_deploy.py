@@ -1,4 +1,4 @@
-"""What `deploy/` gives to those who watch it: rules that fire in their fault, and a dashboard whose every query answers.
+"""The monitoring files in `deploy/`: alerting rules that fire on their fault, and a dashboard whose queries all return data.
 
 A real Prometheus does both (Debian's package `prometheus`).
 """
@@ -26,7 +26,7 @@ _DEPLOY = Path(__file__).parents[2] / "deploy"
 Run = Callable[..., Outcome]
 
 
-def test_every_rule_is_sound_fires_in_its_fault_and_is_silent_in_a_calm_hour() -> None:
+def test_every_alerting_rule_fires_on_its_fault_and_not_without_one() -> None:
     rules = _DEPLOY / "prometheus"
     subprocess.run(["promtool", "check", "rules", "rules.yaml"], cwd=rules, check=True, capture_output=True)
     subprocess.run(
@@ -38,7 +38,7 @@ def test_every_rule_is_sound_fires_in_its_fault_and_is_silent_in_a_calm_hour() -
     )
 
 
-def test_every_query_of_the_dashboard_answers_and_the_metrics_are_well_formed(
+def test_every_query_of_the_dashboard_returns_data_and_the_metrics_are_well_formed(
     firm: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     firm.also('[web]\nlisten = "127.0.0.1:0"\n')

@@ -1,4 +1,4 @@
-"""Every command that README and docs/ show is run as it stands there, in the order of the pages."""
+"""Every command that README and docs/ show is run exactly as shown, in the order of the pages."""
 
 import re
 import shlex
@@ -44,10 +44,10 @@ _ELSEWHERE = {
     "balancebot db restore /var/backups/balancebot-2026-11-24.db": "test_keeping.py: nothing else may have the file open",
     "balancebot users add NAME --role finance": "tests/people: it asks for a password",
 }
-"""What needs a terminal, a file or a process of its own, and where that is tested."""
+"""Commands that need a terminal, a file or a separate process, and where they are tested."""
 
 
-def test_no_command_is_shown_where_this_test_does_not_look() -> None:
+def test_commands_are_shown_only_in_console_blocks() -> None:
     for page in _PAGES:
         for kind, block in re.findall(r"```(\w*)\n(.*?)```", page.read_text(), re.DOTALL):
             if kind != "console":
@@ -55,8 +55,8 @@ def test_no_command_is_shown_where_this_test_does_not_look() -> None:
             assert "$ balancebot" not in block, page
 
 
-def test_every_command_that_is_shown_does_what_it_should(firm: Firm, balancebot: Run) -> None:
-    """The number of the alert and the folder of backups are the reader's own."""
+def test_every_command_that_is_shown_succeeds(firm: Firm, balancebot: Run) -> None:
+    """The id of the alert and the folder of backups are replaced; in the documentation they are examples."""
     assert set(_ELSEWHERE) <= set(_SHOWN)
     firm.has(900)
     assert (
@@ -66,13 +66,13 @@ def test_every_command_that_is_shown_does_what_it_should(firm: Firm, balancebot:
     for line, page in _SHOWN.items():
         if line in _ELSEWHERE:
             continue
-        meant = line.replace(" 17 ", " 1 ").replace("/var/backups/", "")
-        done = balancebot(*shlex.split(meant)[1:])
+        command_line = line.replace(" 17 ", " 1 ").replace("/var/backups/", "")
+        done = balancebot(*shlex.split(command_line)[1:])
         assert 0 == done.status, f"{page}: {line}\n{done.err}"
 
 
 @pytest.mark.parametrize("line", _NAMED)
-def test_a_command_that_is_named_exists_with_its_options(line: str) -> None:
+def test_a_command_named_in_the_text_exists_with_its_options(line: str) -> None:
     words = shlex.split(line)[1:]
     command = typer.main.get_command(root)
     while hasattr(command, "get_command") and words:

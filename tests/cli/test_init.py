@@ -13,7 +13,7 @@ from balancebot.config import Settings, load
 from tests.cli.conftest import Outcome
 
 
-def test_it_writes_where_the_configuration_is_looked_for(
+def test_it_writes_to_the_default_path_of_the_configuration(
     balancebot: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     outcome = balancebot("init")
@@ -110,7 +110,7 @@ def test_a_further_channel_is_written_as_the_default(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--channel", "feishu"), "--channel-url: feishu needs it"),
         (("--channel", "pagerduty"), "--channel-secret: pagerduty needs it"),
@@ -122,15 +122,17 @@ def test_a_further_channel_is_written_as_the_default(
     ],
 )
 def test_a_further_channel_that_could_not_work_is_refused(
-    words: tuple[str, ...], said: str, balancebot: Callable[..., Outcome], tmp_path: Path
+    words: tuple[str, ...], message: str, balancebot: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     outcome = balancebot("init", *words)
-    assert (2, True) == (outcome.status, outcome.err.startswith(said)), outcome.err
+    assert (2, True) == (outcome.status, outcome.err.startswith(message)), outcome.err
     assert [] == list(tmp_path.iterdir())
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of a fork beside threads, since 3.12
-def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # Python 3.12 warns of a fork in a process with threads
+def test_on_a_terminal_it_asks_for_the_values(tmp_path: Path) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(tmp_path)
@@ -138,7 +140,7 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
         os.execvpe(
             sys.executable, [sys.executable, "-m", "balancebot", "init"], os.environ | {"PYTHONPATH": path}
         )
-    said = b""
+    shown = b""
     for answer in (
         b"bobcat",
         b"my key",
@@ -149,9 +151,9 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
         b"",
         b"127.0.0.1:8080",
     ):
-        while not said.endswith(b": "):  # what is typed before a hidden question is asked is thrown away
-            said += os.read(terminal, 1024)
-        said = b""
+        while not shown.endswith(b": "):  # input typed before a hidden prompt appears is discarded
+            shown += os.read(terminal, 1024)
+        shown = b""
         os.write(terminal, answer + b"\n")
     assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(terminal)

@@ -1,4 +1,4 @@
-"""`db`, `history`, `users`, `tokens`: what is kept, copied, taken in and given out. None of them asks for a secret."""
+"""`db`, `history`, `users`, `tokens`: backups, imports and exports. None of them needs a secret."""
 
 import io
 import json
@@ -26,12 +26,12 @@ observed_at,wallet,category,balance
 """
 
 
-def test_a_database_is_made_when_it_is_first_used(balancebot: Run, tmp_path: Path) -> None:
+def test_a_database_is_created_on_first_use(balancebot: Run, tmp_path: Path) -> None:
     outcome = balancebot("db", "upgrade")
     assert (0, f"{tmp_path / 'balancebot.db'}: up to date\n") == (outcome.status, outcome.out)
 
 
-def test_a_backup_is_a_database_of_its_own_and_overwrites_nothing(balancebot: Run, tmp_path: Path) -> None:
+def test_a_backup_is_a_usable_database_and_overwrites_nothing(balancebot: Run, tmp_path: Path) -> None:
     balancebot("thresholds", "set", "acme", "voice", "--warning-days", "5")
     assert 0 == balancebot("db", "backup", "copy.db").status
     with sqlite3.connect(tmp_path / "copy.db") as copy:
@@ -41,7 +41,7 @@ def test_a_backup_is_a_database_of_its_own_and_overwrites_nothing(balancebot: Ru
     assert (1, "copy.db exists already; a backup overwrites nothing\n") == (again.status, again.err)
 
 
-def test_a_backup_is_put_back_and_checked(balancebot: Run, tmp_path: Path) -> None:
+def test_a_backup_is_restored_and_checked(balancebot: Run, tmp_path: Path) -> None:
     place = tmp_path / "balancebot.db"
     database = Database(f"sqlite:///{place}")
     database.upgrade()
@@ -56,7 +56,7 @@ def test_a_backup_is_put_back_and_checked(balancebot: Run, tmp_path: Path) -> No
     assert (0, f"{place}: whole\n") == ((checked := balancebot("db", "check")).status, checked.out)
 
 
-def test_what_is_no_backup_is_refused(balancebot: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_backup_is_refused(balancebot: Run, tmp_path: Path) -> None:
     balancebot("db", "upgrade")
     (tmp_path / "notes.txt").write_text("hello " * 1000)
     outcome = balancebot("db", "restore", "notes.txt")
@@ -66,7 +66,7 @@ def test_what_is_no_backup_is_refused(balancebot: Run, tmp_path: Path) -> None:
     )
 
 
-def test_database_and_exports_are_for_their_owner_alone(balancebot: Run, tmp_path: Path) -> None:
+def test_database_and_exports_are_readable_only_by_their_owner(balancebot: Run, tmp_path: Path) -> None:
     balancebot("thresholds", "export", "limits.csv")
     balancebot("history", "export", "history.csv")
     for name in ("balancebot.db", "limits.csv", "history.csv"):
@@ -99,17 +99,17 @@ def test_pruning_prints_what_was_removed(balancebot: Run) -> None:
     assert outcome.out.startswith("removed 0 snapshots, ")
 
 
-def test_history_goes_in_and_comes_out_as_it_was(balancebot: Run, tmp_path: Path) -> None:
+def test_an_imported_history_is_exported_unchanged(balancebot: Run, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(_HISTORY)
-    told = "imported 3 readings of 1 wallet, 2026-11-01 00:00 to 2026-11-01 01:00 UTC\n"
+    message = "imported 3 readings of 1 wallet, 2026-11-01 00:00 to 2026-11-01 01:00 UTC\n"
     for _ in range(2):
-        assert (0, told) == ((outcome := balancebot("history", "import", "in.csv")).status, outcome.out)
+        assert (0, message) == ((outcome := balancebot("history", "import", "in.csv")).status, outcome.out)
     assert 0 == balancebot("history", "export", "out.csv").status
-    kept = sorted((tmp_path / "out.csv").read_text().splitlines())
-    assert sorted(_HISTORY.splitlines()) == kept
+    exported = sorted((tmp_path / "out.csv").read_text().splitlines())
+    assert sorted(_HISTORY.splitlines()) == exported
 
 
-def test_a_faulty_history_is_refused_whole(balancebot: Run, tmp_path: Path) -> None:
+def test_a_history_with_a_faulty_line_is_refused_completely(balancebot: Run, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(_HISTORY + "2026-11-01T02:00:00,acme,voice,5\n")
     outcome = balancebot("history", "import", "in.csv")
     assert (1, "") == (outcome.status, outcome.out)
@@ -138,11 +138,11 @@ def test_a_short_password_is_refused(balancebot: Run, monkeypatch: pytest.Monkey
 
 
 def test_a_token_is_printed_once_listed_and_removed(balancebot: Run) -> None:
-    made = balancebot("tokens", "add", "grafana", "--role", "viewer", "--expires", "90d")
-    assert (0, "") == (made.status, made.err)
-    assert re.fullmatch(r"balancebot_[A-Za-z0-9_-]{43}\n", made.out)
+    added = balancebot("tokens", "add", "grafana", "--role", "viewer", "--expires", "90d")
+    assert (0, "") == (added.status, added.err)
+    assert re.fullmatch(r"balancebot_[A-Za-z0-9_-]{43}\n", added.out)
     listed = balancebot("tokens", "list").out
-    assert made.out.strip() not in listed
+    assert added.out.strip() not in listed
     assert ["grafana", "viewer"] == listed.splitlines()[1].split()[:2]
     (token,) = json.loads(balancebot("tokens", "list", "--json").out)["tokens"]
     assert ("grafana", "viewer", False, None) == (
@@ -158,7 +158,7 @@ def test_a_token_is_printed_once_listed_and_removed(balancebot: Run) -> None:
     )
 
 
-def test_a_token_for_an_admin_or_for_no_time_is_a_fault_of_usage(balancebot: Run) -> None:
+def test_a_token_with_role_admin_or_an_invalid_duration_is_wrong_usage(balancebot: Run) -> None:
     for words in (("--role", "admin"), ("--role", "viewer", "--expires", "soon")):
         outcome = balancebot("tokens", "add", "grafana", *words)
         assert 2 == outcome.status

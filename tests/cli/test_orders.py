@@ -61,7 +61,7 @@ def test_an_order_whose_date_has_passed_is_overdue(balancebot: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("acme/chekout", "market", "10"), "did you mean acme/checkout?"),
         (("acme", "sms", "10"), "CATEGORY there is no category 'sms'"),
@@ -69,23 +69,25 @@ def test_an_order_whose_date_has_passed_is_overdue(balancebot: Run) -> None:
         (("acme", "market", "0"), "an order is for 1 to"),
     ],
 )
-def test_what_can_not_be_recorded_says_why(balancebot: Run, words: tuple[str, ...], said: str) -> None:
+def test_an_invalid_order_is_refused_with_the_reason(
+    balancebot: Run, words: tuple[str, ...], message: str
+) -> None:
     outcome = balancebot("orders", "add", *words, "--expected", "2027-12-01")
     assert outcome.status
-    assert said in outcome.err
+    assert message in outcome.err
     assert not listed(balancebot)
 
 
 @pytest.mark.parametrize(
-    ("option", "text", "said"),
+    ("option", "text", "message"),
     [
         ("--expected", "soon", "must be a day such as"),
         ("--price", "cheap", "--price must be a sum of money"),
     ],
 )
-def test_options_that_can_not_be_read_are_refused(balancebot: Run, option: str, text: str, said: str) -> None:
+def test_invalid_options_are_refused(balancebot: Run, option: str, text: str, message: str) -> None:
     options = {"--expected": "2027-12-01", option: text}
     words = [word for pair in options.items() for word in pair]
     outcome = balancebot("orders", "add", "acme", "market", "10", *words)
     assert 2 == outcome.status
-    assert said in outcome.err
+    assert message in outcome.err

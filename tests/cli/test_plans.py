@@ -1,4 +1,4 @@
-"""`plans`: what is announced in local time is kept in UTC, shown to both kinds of reader, and can be taken back."""
+"""`plans`: planned sends are announced in local time, stored in UTC, listed for people and scripts, and can be removed."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def berlin(config: Path) -> None:
     config.write_text('timezone = "Europe/Berlin"\n' + config.read_text())
 
 
-def test_a_send_is_announced_listed_and_taken_back(balancebot: Run) -> None:
+def test_a_planned_send_is_announced_listed_and_removed(balancebot: Run) -> None:
     added = balancebot(*ADD, "--at", f"{YEAR}-12-01T20:00", "--note", "winter sale")
     about = f"plan 1: 200,000 messages of acme/checkout:market, {YEAR}-12-01 20:00 to 22:00 Europe/Berlin"
     assert (0, f"{about}; it counts from now on\n", "") == (added.status, added.out, added.err)
@@ -64,7 +64,7 @@ def test_an_unknown_wallet_is_refused_with_the_nearest(balancebot: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("odd", "said"),
+    ("options", "message"),
     [
         (("--at", "2026-03-29T02:30"), "which is skipped in Europe/Berlin"),
         (("--at", "2026-10-25T02:30"), "write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00"),
@@ -77,8 +77,8 @@ def test_an_unknown_wallet_is_refused_with_the_nearest(balancebot: Run) -> None:
     ids=["skipped", "twice", "no time", "far", "length", "count", "off"],
 )
 def test_wrong_usage_is_status_2_and_says_what_to_write(
-    balancebot: Run, odd: tuple[str, ...], said: str
+    balancebot: Run, options: tuple[str, ...], message: str
 ) -> None:
-    outcome = balancebot(*ADD, *odd)
+    outcome = balancebot(*ADD, *options)
     assert 2 == outcome.status
-    assert said in " ".join(outcome.err.split())
+    assert message in " ".join(outcome.err.split())

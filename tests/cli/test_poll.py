@@ -1,4 +1,4 @@
-"""`poll`: what it reads, what it tells, that it tells it once, and how it ends when something fails."""
+"""`poll`: what it reads and sends, that it sends it once, and its exit status when something fails."""
 
 import json
 from collections.abc import Callable
@@ -22,11 +22,11 @@ def limit(balancebot: Run, firm: Firm) -> None:
     assert 0 == balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000").status
 
 
-def _told(firm: Firm) -> tuple[int, int]:
+def _num_sent(firm: Firm) -> tuple[int, int]:
     return len(firm.slack.messages("ops-alerts")), len(firm.mail.mails)
 
 
-def test_it_prints_what_it_read(balancebot: Run, firm: Firm) -> None:
+def test_it_prints_the_balances(balancebot: Run, firm: Firm) -> None:
     outcome = balancebot("poll")
     assert (0, "") == (outcome.status, outcome.err)
     lines = [line.split() for line in outcome.out.splitlines()]
@@ -46,10 +46,10 @@ def test_a_low_balance_notifies_both_channels_once_however_often_it_is_polled(
     firm.has(900)
     first = balancebot("poll")
     assert "opened: acme/checkout:industry low balance, critical" in first.out
-    assert (0, (1, 1)) == (first.status, _told(firm))
+    assert (0, (1, 1)) == (first.status, _num_sent(firm))
     for _ in range(2):
         again = balancebot("poll")
-        assert (0, (1, 1)) == (again.status, _told(firm))
+        assert (0, (1, 1)) == (again.status, _num_sent(firm))
         assert "opened" not in again.out
     firm.has(100_000)
     assert "recovered: acme/checkout:industry" in balancebot("poll").out
@@ -59,7 +59,7 @@ def test_a_low_balance_notifies_both_channels_once_however_often_it_is_polled(
 
 
 @pytest.mark.usefixtures("limit")
-def test_an_alert_whose_message_was_deleted_is_posted_anew_by_the_same_poll(
+def test_an_alert_whose_message_was_deleted_is_posted_again_by_the_same_poll(
     balancebot: Run, firm: Firm
 ) -> None:
     firm.slack.answers_the_dead = True
@@ -91,7 +91,7 @@ def test_without_alerts_readings_are_stored_and_nothing_is_sent(balancebot: Run,
     firm.has(900)
     assert 0 == balancebot("poll", "--no-alerts").status
     answer = json.loads(balancebot("status", CHECKOUT, "--json").out)["balances"][2]
-    assert (900, None, (0, 0)) == (answer["balance"], answer["alert"], _told(firm))
+    assert (900, None, (0, 0)) == (answer["balance"], answer["alert"], _num_sent(firm))
 
 
 def test_a_wallet_that_cannot_be_read_fails_the_command_and_stops_no_other(
@@ -109,20 +109,18 @@ def test_a_wallet_that_cannot_be_read_fails_the_command_and_stops_no_other(
 
 
 @pytest.mark.usefixtures("limit")
-def test_what_stays_undelivered_fails_the_command_and_goes_out_with_the_next(
-    balancebot: Run, firm: Firm
-) -> None:
+def test_a_failed_delivery_fails_the_command_and_stays_in_the_outbox(balancebot: Run, firm: Firm) -> None:
     firm.has(900)
     firm.slack.fail_next("chat.postMessage", SlackFault(status=503))
     outcome = balancebot("poll")
     assert 1 == outcome.status
-    why, waits = outcome.err.splitlines()
-    assert why.startswith("slack #ops-alerts: ")
-    assert "1 delivery waits in the outbox for the next try" == waits
+    error, pending = outcome.err.splitlines()
+    assert error.startswith("slack #ops-alerts: ")
+    assert "1 delivery waits in the outbox for the next try" == pending
 
 
 @pytest.mark.usefixtures("limit")
-def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
+def test_status_shows_the_balances_that_were_read(balancebot: Run, firm: Firm) -> None:
     firm.has(900)
     balancebot("poll")
     answer = json.loads(balancebot("status", f"{CHECKOUT}:industry", "--json").out)
@@ -154,7 +152,7 @@ def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
     assert ["acme/checkout:industry", "900", "unknown", "unknown", "critical"] == row.split()[:5]
 
 
-def test_status_shows_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+def test_status_names_balances_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
     end = SystemClock().now() - timedelta(hours=2)
     sheet = tmp_path / "history.csv"
     sheet.write_text(
@@ -167,9 +165,11 @@ def test_status_shows_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp
     balancebot("history", "import", str(sheet))
     firm.has(5000)
     balancebot("poll")
-    balancebot("poll")  # by a model that knows the hours in between
-    said = f"{CHECKOUT}:industry has stopped sending, in hours in which it always sends"
-    assert [said] == [line for line in balancebot("status").out.splitlines() if "stopped sending" in line]
+    balancebot("poll")  # with a model that includes the hours in between
+    line_of_status = f"{CHECKOUT}:industry has stopped sending, in hours in which it always sends"
+    assert [line_of_status] == [
+        line for line in balancebot("status").out.splitlines() if "stopped sending" in line
+    ]
 
 
 def test_status_distinguishes_unread_unallocated_and_zero(balancebot: Run, firm: Firm) -> None:
@@ -187,14 +187,14 @@ def test_status_distinguishes_unread_unallocated_and_zero(balancebot: Run, firm:
     assert {"p10": 0, "p50": 0, "p90": 0, "judged": 0} == after[2]["runway_days"]
 
 
-def test_a_secret_that_is_missing_is_refused_before_anything_is_asked(balancebot: Run, firm: Firm) -> None:
+def test_a_missing_secret_is_reported_before_any_request_is_sent(balancebot: Run, firm: Firm) -> None:
     firm.also('[heartbeat]\nurl = "env:NO_SUCH_URL"\n')
     outcome = balancebot("poll")
     assert (2, "", 0) == (outcome.status, outcome.out, len(firm.jsms.requests))
     assert "heartbeat.url" in outcome.err
 
 
-def test_in_the_first_hour_nothing_is_called_ok_and_the_past_is_asked_for(
+def test_in_the_first_hour_no_balance_is_ok_and_status_suggests_importing_the_past(
     firm: Firm, balancebot: Run
 ) -> None:
     balancebot("thresholds", "set", "acme/checkout", "industry", "--critical-below", "1000")

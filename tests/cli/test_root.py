@@ -1,4 +1,4 @@
-"""The frame around every command: help, unknown words, exit statuses, and refusals without a traceback."""
+"""What all commands share: help, unknown words, exit statuses, and errors without a traceback."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def _command(name: str) -> object:
     return group.get_command(None, name)  # type: ignore[attr-defined]
 
 
-def test_help_lists_every_command_in_a_line(balancebot: Callable[..., Outcome]) -> None:
+def test_help_lists_every_command_on_one_line(balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("--help")
     assert (0, "") == (outcome.status, outcome.err)
     lines = [line.strip() for line in outcome.out.splitlines()]
@@ -29,16 +29,18 @@ def test_help_lists_every_command_in_a_line(balancebot: Callable[..., Outcome]) 
     assert max(map(len, lines)) <= 110
 
 
-def test_help_is_the_same_whichever_way_it_is_asked_for(balancebot: Callable[..., Outcome]) -> None:
+def test_help_is_the_same_in_all_its_forms(balancebot: Callable[..., Outcome]) -> None:
     assert balancebot("--config", "elsewhere.toml", "--help").out == balancebot("--help").out
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_commands_own_help_says_what_the_list_says(name: str, balancebot: Callable[..., Outcome]) -> None:
+def test_the_help_of_a_command_contains_its_summary_from_the_list(
+    name: str, balancebot: Callable[..., Outcome]
+) -> None:
     outcome = balancebot(name, "--help")
     assert 0 == outcome.status
-    told = " ".join(outcome.out.split()).casefold()
-    assert COMMANDS[name].summary.casefold() in told
+    shown = " ".join(outcome.out.split()).casefold()
+    assert COMMANDS[name].summary.casefold() in shown
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -50,7 +52,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_a_shell_completes_commands_of_groups() -> None:
-    """As the script of `--show-completion bash` asks."""
+    """Called as the script of `--show-completion bash` does."""
     asked = {
         "_BALANCEBOT_COMPLETE": "complete_bash",
         "COMP_WORDS": "balancebot thresholds im",
@@ -66,12 +68,14 @@ def test_a_shell_completes_commands_of_groups() -> None:
     assert ("import", "") == (done.stdout.strip(), done.stderr)
 
 
-def test_nothing_said_shows_the_list_as_a_fault_of_usage(balancebot: Callable[..., Outcome]) -> None:
+def test_without_a_command_the_list_of_commands_is_shown_and_it_is_wrong_usage(
+    balancebot: Callable[..., Outcome],
+) -> None:
     outcome = balancebot()
     assert (2, balancebot("--help").out) == (outcome.status, outcome.out)
 
 
-def test_an_unknown_command_is_a_fault_of_usage_and_names_the_nearest(
+def test_an_unknown_command_is_wrong_usage_and_suggests_the_nearest(
     balancebot: Callable[..., Outcome],
 ) -> None:
     outcome = balancebot("inti")
@@ -79,7 +83,7 @@ def test_an_unknown_command_is_a_fault_of_usage_and_names_the_nearest(
     assert "There is no command 'inti'; did you mean init?" in outcome.err
 
 
-def test_an_unknown_option_is_a_fault_of_usage(balancebot: Callable[..., Outcome]) -> None:
+def test_an_unknown_option_is_wrong_usage(balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("init", "--forec")
     assert 2 == outcome.status
     assert "--forec" in outcome.err
@@ -91,12 +95,15 @@ def test_the_version_is_printed(balancebot: Callable[..., Outcome]) -> None:
 
 
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("runway", "--help")])
-def test_a_reader_who_leaves_early_sees_no_traceback(words: tuple[str, ...]) -> None:
+def test_a_reader_that_closes_the_pipe_early_gets_no_traceback(words: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "wb") as nobody:
+    with open(writing, "wb") as closed_pipe:
         done = subprocess.run(
-            [sys.executable, "-m", "balancebot", *words], stdout=nobody, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-m", "balancebot", *words],
+            stdout=closed_pipe,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert (1, b"") == (done.returncode, done.stderr)
 
@@ -110,7 +117,7 @@ def test_a_full_disk_behind_stdout_is_reported_in_one_line() -> None:
     assert (1, b"can't continue: No space left on device\n") == (done.returncode, done.stderr)
 
 
-def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
+def test_characters_that_the_terminal_cannot_encode_are_escaped() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "balancebot", "runway", "--jsonl"],
         input='{"id": "结账", "now": 0, "ts": [], "balance": []}\n{"id": "\\ud800"}\n'.encode(),
@@ -122,13 +129,13 @@ def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_a_closed_stream_is_no_fault(closed: str) -> None:
+def test_a_closed_stream_is_not_an_error(closed: str) -> None:
     line = f"{sys.executable} -m balancebot runway --jsonl </dev/null {closed}"
     done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
     assert (0, b"") == (done.returncode, done.stderr)
 
 
-def test_words_are_utf_8_whatever_the_locale_says() -> None:
+def test_arguments_are_utf_8_in_every_locale() -> None:
     env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     words: list[str | bytes] = [sys.executable, "-m", "balancebot", "结账".encode()]
     done = subprocess.run(words, capture_output=True, env=env, check=False)

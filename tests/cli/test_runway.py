@@ -1,4 +1,4 @@
-"""`runway`: series of the user's own, as a file or line by line, with no configuration."""
+"""`runway`: estimates for any series, from a file or line by line, without a configuration."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def history(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_answers_one_object_a_balance(history: Path, balancebot: Callable[..., Outcome]) -> None:
+def test_a_file_gives_one_object_per_balance(history: Path, balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("runway", str(history), "--json")
     assert (0, "") == (outcome.status, outcome.err)
     voice, industry = map(json.loads, outcome.out.splitlines())
@@ -54,7 +54,7 @@ def test_a_file_is_shown_as_a_table(history: Path, balancebot: Callable[..., Out
     assert industry.startswith("acme/checkout:industry  7,610")
 
 
-def test_each_line_is_answered_before_the_next_is_asked() -> None:
+def test_each_line_is_answered_before_the_next_is_read() -> None:
     asked = subprocess.Popen(
         [sys.executable, "-m", "balancebot", "runway", "--jsonl"],
         stdin=subprocess.PIPE,
@@ -74,7 +74,7 @@ def test_each_line_is_answered_before_the_next_is_asked() -> None:
     assert ["a", "b"] == answers
 
 
-def test_a_line_that_cannot_be_read_is_answered_too_and_fails_the_command(
+def test_an_invalid_line_gets_an_error_and_fails_the_command(
     balancebot: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'\xff\n\n{"id": 7, "now": 1}\n')))
@@ -82,7 +82,9 @@ def test_a_line_that_cannot_be_read_is_answered_too_and_fails_the_command(
     assert (1, [None, 7]) == (outcome.status, [json.loads(line)["id"] for line in outcome.out.splitlines()])
 
 
-def test_a_faulty_file_is_refused_with_each_line(tmp_path: Path, balancebot: Callable[..., Outcome]) -> None:
+def test_a_faulty_file_is_refused_with_every_faulty_line(
+    tmp_path: Path, balancebot: Callable[..., Outcome]
+) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(
         "observed_at,wallet,category,balance\nyesterday,acme,voice,1\n2026-11-01T00:00:00Z,acme,fax,1\n"
@@ -102,7 +104,9 @@ def test_wrong_usage_is_status_2(words: tuple[str, ...], balancebot: Callable[..
     assert (2, "") == (outcome.status, outcome.out)
 
 
-def test_names_in_a_file_control_no_terminal(balancebot: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_control_characters_in_names_are_not_printed(
+    balancebot: Callable[..., Outcome], tmp_path: Path
+) -> None:
     file = tmp_path / "h.csv"
     names = "acme/\x1b]0;title\x07, acme/\x1b[2J, acme/\x9b31m, acme/\u202egnp"
     rows = [f"2026-11-01T00:00:00Z,{name},industry,100" for name in names.split(", ")]

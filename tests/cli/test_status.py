@@ -1,4 +1,4 @@
-"""`status`: which balances a pattern shows, and what becomes of one that shows none."""
+"""`status`: which balances a pattern selects, and what happens if it selects none."""
 
 import json
 import subprocess
@@ -23,24 +23,24 @@ pytestmark = pytest.mark.usefixtures("config")
         ("*:market", ["acme", "acme/checkout", "acme/结账"]),
     ],
 )
-def test_a_pattern_chooses_balances(pattern: str, shown: list[str], balancebot: Run) -> None:
+def test_a_pattern_selects_balances(pattern: str, shown: list[str], balancebot: Run) -> None:
     found = json.loads(balancebot("status", pattern, "--json").out)["balances"]
     assert shown == [balance["wallet"] for balance in found]
 
 
 def test_a_wallet_that_is_not_configured_is_refused_with_the_nearest(balancebot: Run) -> None:
     outcome = balancebot("status", "acme/chekout:voice")
-    said = "PATTERN acme/chekout:voice matches no configured balance; did you mean acme/checkout?\n"
-    assert (2, "", said) == (outcome.status, outcome.out, outcome.err)
+    message = "PATTERN acme/chekout:voice matches no configured balance; did you mean acme/checkout?\n"
+    assert (2, "", message) == (outcome.status, outcome.out, outcome.err)
 
 
-def test_a_pattern_that_means_nothing_now_is_only_warned_of(balancebot: Run) -> None:
+def test_a_pattern_that_matches_nothing_now_is_a_warning(balancebot: Run) -> None:
     outcome = balancebot("status", "other/*", "--json")
     assert (0, "PATTERN other/* matches no configured balance\n") == (outcome.status, outcome.err)
     assert [] == json.loads(outcome.out)["balances"]
 
 
-def test_status_on_sqlite_imports_nothing_that_it_has_no_use_for(config: Path, balancebot: Run) -> None:
+def test_status_on_sqlite_imports_no_unneeded_modules(config: Path, balancebot: Run) -> None:
     balancebot("db", "upgrade")
     probe = f"import sys; from balancebot.cli import main; main(['--config', {str(config)!r}, 'status'])"
     probe += "; print(*sys.modules, file=sys.stderr)"

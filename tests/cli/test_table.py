@@ -1,4 +1,4 @@
-"""Tables and colours: aligned in any script, whole for scripts, coloured on a terminal only."""
+"""Tables and colours: aligned in any writing system, never cut, coloured only on a terminal."""
 
 import io
 import sys
@@ -14,7 +14,7 @@ class _Terminal(io.StringIO):
         return True
 
 
-def test_columns_align_text_to_the_left_and_numbers_to_the_right_in_any_script() -> None:
+def test_text_is_aligned_left_and_numbers_right_in_any_writing_system() -> None:
     columns = (Column("wallet"), Column("left", is_number=True), Column("note"))
     assert (
         "wallet      left  note\n"  #
@@ -23,14 +23,14 @@ def test_columns_align_text_to_the_left_and_numbers_to_the_right_in_any_script()
     ) == text_table(columns, [("acme", "1,000", ""), ("acme/结账", "5", "here")])
 
 
-def test_nothing_is_cut_however_long_it_is() -> None:
+def test_long_values_are_never_cut() -> None:
     assert "x" * 500 in text_table((Column("note"),), [("x" * 500,)])
 
 
 @pytest.mark.parametrize(
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
-def test_colours_are_for_terminals_that_want_them(
+def test_colours_are_used_only_on_terminals_that_allow_them(
     environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_COLOR", "TERM"):
@@ -41,7 +41,7 @@ def test_colours_are_for_terminals_that_want_them(
     assert is_coloured(io.StringIO()) is False
 
 
-def test_colours_do_not_move_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_do_not_change_the_alignment(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = text_table((Column("severity"), Column("x")), [("critical", "1"), ("ok", "2")])
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")

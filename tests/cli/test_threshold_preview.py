@@ -1,4 +1,4 @@
-"""`thresholds preview`: what other limits would open now, and would have told in the last 30 days; nothing changes."""
+"""`thresholds preview`: the alerts that other limits would open now and would have opened in the last 30 days."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def past(balancebot: Run, config: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("past")
-def test_people_see_what_would_open_now_and_how_long_before_the_top_up_it_would_have_spoken(
+def test_the_text_shows_what_would_open_now_and_how_long_before_the_top_up_it_would_have_opened(
     balancebot: Run,
 ) -> None:
     lines = balancebot(*PREVIEW, "--warning-below", "1,000").out.splitlines()
@@ -50,7 +50,7 @@ def test_people_see_what_would_open_now_and_how_long_before_the_top_up_it_would_
 
 
 @pytest.mark.usefixtures("past")
-def test_scripts_see_the_same(balancebot: Run) -> None:
+def test_json_shows_the_same(balancebot: Run) -> None:
     answer = json.loads(balancebot(*PREVIEW, "--critical-below", "1000", "--json").out)
     (compared,) = answer.pop("last_30_days")
     assert {
@@ -70,14 +70,14 @@ def test_scripts_see_the_same(balancebot: Run) -> None:
 
 
 @pytest.mark.usefixtures("past")
-def test_nothing_is_changed(balancebot: Run) -> None:
+def test_a_preview_changes_nothing(balancebot: Run) -> None:
     balancebot(*PREVIEW, "--warning-below", "1000")
     (row,) = json.loads(balancebot("thresholds", "list", "--json").out)["thresholds"]
     assert (None, "off") == (row["warning_below"], row["warning_days"])
 
 
 @pytest.mark.usefixtures("config")
-def test_what_set_would_refuse_is_refused(balancebot: Run) -> None:
+def test_limits_that_set_would_refuse_are_refused(balancebot: Run) -> None:
     outcome = balancebot(*PREVIEW, "--warning-below", "10", "--critical-below", "20")
     assert 1 == outcome.status
     assert "looser than warning_below 10" in outcome.err
@@ -85,7 +85,7 @@ def test_what_set_would_refuse_is_refused(balancebot: Run) -> None:
 
 
 @pytest.mark.usefixtures("config")
-def test_without_history_that_is_said(balancebot: Run) -> None:
+def test_a_preview_without_history_says_so(balancebot: Run) -> None:
     outcome = balancebot(*PREVIEW, "--warning-below", "1000")
     assert 0 == outcome.status
     assert outcome.out.splitlines()[-1] in {

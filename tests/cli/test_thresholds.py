@@ -1,4 +1,4 @@
-"""`thresholds`: finance's limits, changed whole or not at all, and kept with their history. No secret is asked for."""
+"""`thresholds`: finance's limits; a change is applied completely or not at all, and has a history. No secret is needed."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_set_changes_only_the_columns_it_is_given(balancebot: Run) -> None:
     ] == _listed(balancebot)
 
 
-def test_unset_removes_a_row_and_a_second_time_nothing(balancebot: Run) -> None:
+def test_unset_removes_a_row_and_the_second_time_changes_nothing(balancebot: Run) -> None:
     balancebot("thresholds", "set", "acme", "*", "--warning-days", "10")
     assert "- acme:*  warning_days 10\n" == balancebot("thresholds", "unset", "acme", "*").out
     assert (0, "Nothing to change.\n") == (
@@ -90,7 +90,7 @@ def test_all_invalid_numbers_are_listed_as_wrong_usage(balancebot: Run) -> None:
     ] == outcome.err.splitlines()
 
 
-def test_an_export_goes_back_in_without_a_change(balancebot: Run, tmp_path: Path) -> None:
+def test_importing_an_export_changes_nothing(balancebot: Run, tmp_path: Path) -> None:
     balancebot("thresholds", "set", "acme/结账", "market", "--critical-below", "5", "--note", "=1+1")
     assert 0 == balancebot("thresholds", "export", "sheet.csv").status
     assert (
@@ -100,7 +100,7 @@ def test_an_export_goes_back_in_without_a_change(balancebot: Run, tmp_path: Path
     assert "Nothing to change.\n" == balancebot("thresholds", "import", "sheet.csv").out
 
 
-def test_a_workbook_goes_out_and_back_in_without_a_change(balancebot: Run, tmp_path: Path) -> None:
+def test_importing_an_exported_workbook_changes_nothing(balancebot: Run, tmp_path: Path) -> None:
     balancebot("thresholds", "set", "acme/结账", "market", "--critical-below", "5", "--note", "=1+1")
     assert 0 == balancebot("thresholds", "export", "sheet.XLSX").status
     assert (tmp_path / "sheet.XLSX").read_bytes().startswith(b"PK")
@@ -112,7 +112,7 @@ def test_a_workbook_goes_out_and_back_in_without_a_change(balancebot: Run, tmp_p
     )
 
 
-def test_everything_is_exported_with_what_holds_for_it(balancebot: Run) -> None:
+def test_an_effective_export_has_every_balance_with_its_limits(balancebot: Run) -> None:
     balancebot("thresholds", "set", "acme/*", "voice", "--warning-below", "100")
     lines = balancebot("thresholds", "export", "-", "--all").out.splitlines()
     assert 1 + 1 + 3 * 4 == len(lines)
@@ -128,7 +128,9 @@ def test_a_dry_run_shows_the_difference_and_changes_nothing(balancebot: Run, tmp
     assert ["acme"] == [row["wallet"] for row in _listed(balancebot)]
 
 
-def test_a_sheet_is_refused_whole_with_every_fault_in_its_place(balancebot: Run, tmp_path: Path) -> None:
+def test_a_faulty_sheet_is_refused_completely_with_every_fault_and_its_place(
+    balancebot: Run, tmp_path: Path
+) -> None:
     (tmp_path / "sheet.csv").write_text(
         "wallet,category,warning_below\nacme,voice,100\nacme,fax,1\nacme/nobody,voice,x\n"
     )
@@ -150,16 +152,16 @@ def test_history_lists_every_change_newest_first(balancebot: Run, tmp_path: Path
     balancebot("thresholds", "set", "acme", "voice", "--warning-below", "50")
     balancebot("thresholds", "unset", "acme", "voice")
     lines = balancebot("thresholds", "history").out.splitlines()[1:]
-    told = [line.split("acme:voice")[1].strip() for line in lines]
+    texts = [line.split("acme:voice")[1].strip() for line in lines]
     assert [
         "removed warning_below 50",
         "warning_below 100 -> 50",
         "warning_below inherit -> 100",
-    ] == told
+    ] == texts
     assert ["cli", "cli", "sheet"] == [line.split("acme:voice")[0].split()[-1] for line in lines]
 
 
-def test_a_configuration_with_faults_is_refused_with_all_of_them(balancebot: Run, config: Path) -> None:
+def test_a_faulty_configuration_is_refused_with_all_its_faults(balancebot: Run, config: Path) -> None:
     config.write_text('zone = "UTC"\n[[accounts]]\nname = "acme"\ndev_kee = "x"\n')
     outcome = balancebot("thresholds", "list")
     assert (2, "") == (outcome.status, outcome.out)
@@ -173,7 +175,7 @@ def test_a_database_that_cannot_be_opened_is_reported_in_one_line(balancebot: Ru
     assert (1, "", 1) == (outcome.status, outcome.out, len(outcome.err.splitlines()))
 
 
-def test_the_history_gives_scripts_every_change(balancebot: Run) -> None:
+def test_the_history_as_json_has_every_change(balancebot: Run) -> None:
     balancebot("thresholds", "set", "acme", "voice", "--warning-days", "10")
     balancebot("thresholds", "unset", "acme", "voice")
     removed, made = json.loads(balancebot("thresholds", "history", "--json").out)["changes"]
@@ -184,7 +186,7 @@ def test_the_history_gives_scripts_every_change(balancebot: Run) -> None:
     assert (row, None) == (removed["before"], removed["after"])
 
 
-def test_diff_says_how_the_rows_differ_from_a_file_and_prune_makes_them_equal(
+def test_diff_shows_how_the_rows_differ_from_a_file_and_import_with_prune_makes_them_equal(
     balancebot: Run, tmp_path: Path
 ) -> None:
     balancebot("thresholds", "set", "acme", "*", "--warning-days", "10")
@@ -199,9 +201,9 @@ def test_diff_says_how_the_rows_differ_from_a_file_and_prune_makes_them_equal(
     different = balancebot("thresholds", "diff", str(file))
     assert (1, changes, "") == (different.status, different.out, different.err)
 
-    tried = balancebot("thresholds", "import", "--prune", "--dry-run", str(file))
-    assert (0, changes) == (tried.status, tried.out)
-    assert "3 rows would change; nothing was changed." in tried.err
+    dry_run = balancebot("thresholds", "import", "--prune", "--dry-run", str(file))
+    assert (0, changes) == (dry_run.status, dry_run.out)
+    assert "3 rows would change; nothing was changed." in dry_run.err
     assert 1 == balancebot("thresholds", "diff", str(file)).status
 
     made = balancebot("thresholds", "import", "--prune", str(file))
@@ -209,12 +211,12 @@ def test_diff_says_how_the_rows_differ_from_a_file_and_prune_makes_them_equal(
     equal = balancebot("thresholds", "diff", str(file))
     assert (0, "No difference.\n") == (equal.status, equal.out)
     assert ["*", "acme/checkout"] == [row["wallet"] for row in _listed(balancebot)]
-    kept = json.loads(balancebot("thresholds", "history", "--json").out)["changes"]
-    assert {"sheet"} == {change["way"] for change in kept[:3]}
-    assert [None] == [change["after"] for change in kept[:3] if change["wallet"] == "acme"]
+    latest = json.loads(balancebot("thresholds", "history", "--json").out)["changes"]
+    assert {"sheet"} == {change["way"] for change in latest[:3]}
+    assert [None] == [change["after"] for change in latest[:3] if change["wallet"] == "acme"]
 
 
-def test_import_without_prune_leaves_other_rows_and_an_own_export_never_differs(
+def test_import_without_prune_keeps_other_rows_and_an_export_does_not_differ(
     balancebot: Run, tmp_path: Path
 ) -> None:
     balancebot("thresholds", "set", "acme", "*", "--warning-days", "10")
@@ -235,7 +237,7 @@ def test_import_without_prune_leaves_other_rows_and_an_own_export_never_differs(
         )
 
 
-def test_diff_of_a_faulty_file_says_what_is_wrong(balancebot: Run, tmp_path: Path) -> None:
+def test_diff_of_a_faulty_file_names_its_faults(balancebot: Run, tmp_path: Path) -> None:
     file = tmp_path / "limits.csv"
     file.write_text("wallet,category,warning_below\nacme,voice,many\n")
     outcome = balancebot("thresholds", "diff", str(file))

@@ -1,4 +1,4 @@
-"""`check`, `notify test`, `digest`, `simulate`: what is tried before it is needed."""
+"""`check`, `notify test`, `digest`, `simulate`: the commands that try out a configuration."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def _marks(outcome: Outcome) -> list[tuple[str, str]]:
     return [(mark, words.partition(": ")[0]) for mark, words in lines]
 
 
-def test_check_tries_everything_in_a_line_each(balancebot: Run, firm: Firm) -> None:
+def test_check_prints_one_line_per_thing_that_it_tries(balancebot: Run, firm: Firm) -> None:
     outcome = balancebot("check")
     assert (0, "") == (outcome.status, outcome.err)
     tried = ["acme", "acme/checkout", "configuration", "database", "email", "slack", "slack"]
@@ -42,7 +42,7 @@ def test_check_tries_everything_in_a_line_each(balancebot: Run, firm: Firm) -> N
     assert [] == firm.slack.messages("ops-alerts")
 
 
-def test_check_names_each_that_fails_and_fails(balancebot: Run, firm: Firm) -> None:
+def test_check_names_every_failure_and_fails(balancebot: Run, firm: Firm) -> None:
     firm.jsms.fail("acme", SimulatedFault(kind=FaultKind.REJECTED))
     firm.slack.scopes = ("chat:write",)
     outcome = balancebot("check")
@@ -52,7 +52,9 @@ def test_check_names_each_that_fails_and_fails(balancebot: Run, firm: Firm) -> N
     assert "scope channels:history is missing" in outcome.out
 
 
-def test_check_tries_the_rest_where_the_database_fails(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+def test_check_tries_everything_else_if_the_database_fails(
+    balancebot: Run, firm: Firm, tmp_path: Path
+) -> None:
     (tmp_path / "balancebot.db").write_text("no database at all " * 50)
     outcome = balancebot("check")
     assert (1, "") == (outcome.status, outcome.err)
@@ -74,14 +76,14 @@ def test_check_tries_the_app_token_and_what_roles_by_group_need(balancebot: Run,
     assert "scope usergroups:read is missing" in outcome.out
 
 
-def test_check_offline_asks_nobody(balancebot: Run, firm: Firm) -> None:
+def test_check_offline_sends_no_request(balancebot: Run, firm: Firm) -> None:
     outcome = balancebot("check", "--offline")
     assert (0, [("ok", "configuration"), ("ok", "database")]) == (outcome.status, _marks(outcome))
     assert not firm.jsms.requests
     assert not firm.slack.calls
 
 
-def test_check_remarks_on_secrets_that_others_can_read(balancebot: Run, firm: Firm) -> None:
+def test_check_warns_of_secrets_that_others_can_read(balancebot: Run, firm: Firm) -> None:
     firm.config.chmod(0o640)
     outcome = balancebot("check", "--offline")
     assert 0 == outcome.status
@@ -93,13 +95,13 @@ def test_check_remarks_on_secrets_that_others_can_read(balancebot: Run, firm: Fi
     assert "note" not in balancebot("check", "--offline").out
 
 
-def test_check_says_how_far_holidays_are_known(balancebot: Run, firm: Firm) -> None:
+def test_check_shows_until_when_holidays_are_known(balancebot: Run, firm: Firm) -> None:
     firm.config.write_text('forecast.holidays = "CN"\n' + firm.config.read_text())
     outcome = balancebot("check", "--offline")
     assert (0, True) == (outcome.status, "  holidays: known up to 20" in outcome.out)
 
 
-def test_check_shows_limits_that_came_to_contradict_each_other(balancebot: Run, firm: Firm) -> None:
+def test_check_shows_limits_that_contradict_each_other(balancebot: Run, firm: Firm) -> None:
     balancebot("thresholds", "set", "acme/new*", "voice", "--critical-days", "9")
     firm.config.write_text(firm.config.read_text().replace('name = "checkout"', 'name = "newest"'))
     outcome = balancebot("check", "--offline")
@@ -139,7 +141,7 @@ def test_a_test_message_that_is_refused_fails(balancebot: Run, firm: Firm) -> No
     outcome = balancebot("notify", "test", "--email")
     assert 1 == outcome.status
     assert outcome.err.startswith("email finance@example.com: ")
-    # nobody else is troubled with it, and it isn't tried again
+    # nothing else is sent, and it isn't tried again
     firm.mail.refuse("nobody@example.com")
     assert [] == firm.slack.messages("ops-alerts")
     (delivery,) = json.loads(balancebot("deliveries", "list", "--json").out)["deliveries"]
@@ -150,9 +152,9 @@ def test_a_test_message_goes_through_the_outbox(balancebot: Run, firm: Firm) -> 
     firm.slack.fail_next("chat.postMessage", Fault(lose_answer=True, done=True))
     assert 1 == balancebot("notify", "test", "--slack").status
     assert 0 == balancebot("notify", "test").status
-    told = json.loads(balancebot("deliveries", "list", "--all", "--json").out)["deliveries"]
+    listed = json.loads(balancebot("deliveries", "list", "--all", "--json").out)["deliveries"]
     assert [("email", "delivered"), ("slack", "delivered"), ("slack", "gave_up")] == sorted(
-        (delivery["channel"], delivery["state"]) for delivery in told
+        (delivery["channel"], delivery["state"]) for delivery in listed
     )
 
 
@@ -164,7 +166,7 @@ def test_a_digest_is_sent_to_its_own_list(balancebot: Run, firm: Firm) -> None:
     assert (1, 1) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
 
 
-def test_a_digest_is_looked_at_without_sending(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+def test_a_digest_is_printed_without_being_sent(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
     firm.also(_DIGEST)
     balancebot("poll")
     assert "acme/checkout" in balancebot("digest", "preview", "weekday").out
@@ -176,7 +178,7 @@ def test_a_digest_is_looked_at_without_sending(balancebot: Run, firm: Firm, tmp_
     assert "there is no digest 'weekly'; did you mean weekday?" in outcome.err
 
 
-def test_the_simulator_prints_a_configuration_and_ends_when_asked_to() -> None:
+def test_the_simulator_prints_a_configuration_and_ends_on_a_signal() -> None:
     served = subprocess.Popen(
         [sys.executable, "-m", "balancebot", "simulate"],
         stdout=subprocess.PIPE,
@@ -191,7 +193,7 @@ def test_the_simulator_prints_a_configuration_and_ends_when_asked_to() -> None:
     assert tomllib.loads(out)["accounts"]
 
 
-def test_the_simulator_writes_a_past_that_can_be_imported_and_in_which_a_balance_is_low(
+def test_the_simulator_writes_a_past_that_can_be_imported_with_a_low_balance(
     balancebot: Run, tmp_path: Path
 ) -> None:
     with subprocess.Popen(

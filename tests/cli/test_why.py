@@ -1,16 +1,16 @@
-"""`why`: reads the database alone, and answers people and scripts."""
+"""`why`: reads only the database, and prints text for people and JSON for scripts."""
 
 import json
 
 
-def test_why_shows_the_chain_without_any_secret(balancebot, config):
+def test_why_shows_the_explanation_without_any_secret(balancebot, config):
     outcome = balancebot("why", "acme/checkout:industry")
 
     assert (0, "") == (outcome.status, outcome.err)
     assert outcome.out.startswith("acme/checkout:industry: unknown, not read yet\n  Reading  Never read.\n")
 
 
-def test_why_as_json_has_what_status_says_and_the_rest_of_the_chain(balancebot, config):
+def test_why_as_json_has_the_fields_of_status_and_the_rest_of_the_explanation(balancebot, config):
     answer = json.loads(balancebot("why", "acme/checkout", "--json").out)
     status = json.loads(balancebot("status", "acme/checkout", "--json").out)
 
@@ -23,7 +23,7 @@ def test_why_as_json_has_what_status_says_and_the_rest_of_the_chain(balancebot, 
         assert {"warning_days": "built in", "critical_days": "built in"} == balance["origins"]
 
 
-def test_why_refuses_a_wallet_that_nobody_knows(balancebot, config):
+def test_why_refuses_an_unknown_wallet(balancebot, config):
     outcome = balancebot("why", "acme/chekout")
 
     assert (2, "") == (outcome.status, outcome.out)

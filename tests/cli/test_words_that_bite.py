@@ -1,4 +1,4 @@
-"""What people and servers wrote steers no terminal, and stays JSON, whichever command shows it."""
+"""Hostile text from people and servers neither controls a terminal nor breaks JSON in any command."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ BITE = "\n".join(BITES.values())
 BALANCE = f"{CHECKOUT}:industry"
 
 
-def test_no_command_prints_what_steers_a_terminal(
+def test_no_command_prints_control_characters(
     firm: Firm, balancebot: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     made: tuple[tuple[str, ...], ...] = (
@@ -37,9 +37,9 @@ def test_no_command_prints_what_steers_a_terminal(
     )  # fmt: skip
     for command in shown:
         outcome = balancebot(*command)
-        said = outcome.out + outcome.err
+        output = outcome.out + outcome.err
         assert outcome.out, command
-        assert "Traceback" not in said, command
-        assert (command, set()) == (command, set(UNSEEN) & set(said))
+        assert "Traceback" not in output, command
+        assert (command, set()) == (command, set(UNSEEN) & set(output))
         if "--json" in command:
             json.loads(outcome.out)

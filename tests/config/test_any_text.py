@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration is settings or faults in words."""
+"""Any text as a configuration gives settings or a list of faults, never an exception."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ INSTANTS = st.integers(0, 3_800_000_000).map(lambda seconds: datetime.fromtimest
 
 @settings(max_examples=100)
 @given(written=SCHEDULE, zone=st.sampled_from(ZONES), now=INSTANTS)
-def test_any_schedule_has_its_slots_or_is_refused(written: str, zone: str, now: datetime) -> None:
+def test_any_schedule_has_slots_or_is_refused(written: str, zone: str, now: datetime) -> None:
     try:
         schedule = cron(written)
     except UnfitError:
@@ -58,7 +58,7 @@ TOML = st.one_of(
 
 @settings(max_examples=100)
 @given(content=TOML)
-def test_any_file_is_settings_or_faults_of_one_line_each(content: bytes) -> None:
+def test_any_file_gives_settings_or_faults_of_one_line_each(content: bytes) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder, "balancebot.toml")
         file.write_bytes(content)

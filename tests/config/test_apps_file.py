@@ -1,4 +1,4 @@
-"""An account's file of apps is taken whole or refused whole, at the start and whenever it is read anew."""
+"""An account's file of apps is loaded completely or refused completely, at the start and at every reload."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def reread(tmp_path: Path):
     return reread
 
 
-def test_the_apps_of_the_file_replace_those_it_named_before_and_no_others(reread, tmp_path: Path) -> None:
+def test_the_apps_of_the_file_replace_its_earlier_apps_and_no_others(reread, tmp_path: Path) -> None:
     listed = AppConfig(name="注册", app_key=Secret("k2"), master_secret=Secret("s2"), from_file=True)
     data = "\ufeffapp_key, name,master_secret\r\n\r\nk2,注册,env:S\r\n,,\r\n".encode()
     assert AccountConfig(name="acme", apps=(KEPT, listed), apps_file=tmp_path / "apps.csv") == reread(data)
@@ -45,7 +45,7 @@ def test_every_fault_is_reported_with_its_line_and_column(reread) -> None:
     ] == [line.replace("the configuration", "accounts[0].apps") for line in reread(data)]
 
 
-def test_a_column_of_owners_may_be_there_and_its_cells_may_be_empty(reread) -> None:
+def test_the_column_of_owners_is_optional_and_its_cells_may_be_empty(reread) -> None:
     account = reread("owner,name,app_key,master_secret\n门店,a,k,s\n,b,k,s\n".encode())
     assert isinstance(account, AccountConfig)
     assert [None, "门店", None] == [app.owner for app in account.apps]
@@ -69,10 +69,10 @@ def test_a_column_of_owners_may_be_there_and_its_cells_may_be_empty(reread) -> N
         (b"\xff\xfe", "isn't UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_table_of_apps_is_one_line(reread, data: bytes, expected: str) -> None:
+def test_a_file_that_is_not_a_table_of_apps_is_one_fault(reread, data: bytes, expected: str) -> None:
     assert [expected] == reread(data)
 
 
-def test_an_account_without_a_file_stays_as_it_is() -> None:
+def test_an_account_without_a_file_is_unchanged() -> None:
     account = AccountConfig(name="acme", apps=(KEPT,))
     assert account is reread_apps(account, environ={})

@@ -1,4 +1,4 @@
-"""A section is declared once: what is declared is what is read, refused and described."""
+"""A section is declared once; reading, checking and the reference all follow the declaration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def read(text: str) -> tuple[HouseConfig, list[str]]:
     return house, [str(fault).removeprefix("house.toml: ") for fault in file.faults]
 
 
-def test_a_default_is_written_as_in_the_file_and_holds_in_code_too() -> None:
+def test_a_default_is_declared_as_in_the_file_and_is_also_the_default_in_code() -> None:
     assert (HouseConfig(rooms=(RoomConfig(name="hall", seats=2),)), []) == read('[[rooms]]\nname = "hall"')
     assert 4 == RoomConfig(name="hall").seats
 
@@ -55,12 +55,12 @@ def test_a_key_may_have_another_name_than_its_field() -> None:
     assert ("B", []) == (house.class_, faults)
 
 
-def test_an_inherited_key_follows_the_one_at_the_top() -> None:
+def test_an_inherited_key_takes_the_value_of_the_top_level_key() -> None:
     house, _ = read('seats = 7\n[[rooms]]\nname = "hall"\n[[rooms]]\nname = "attic"\nseats = 1')
     assert [7, 1] == [room.seats for room in house.rooms]
 
 
-def test_faults_within_keys_and_between_them_are_found_at_once() -> None:
+def test_faults_within_keys_and_between_keys_are_reported_together() -> None:
     _, faults = read(
         'class = "A"\nseats = 0\n[[rooms]]\nname = "a"\n[[rooms]]\nname = "a"\n[[rooms]]\nseet = 1'
     )
@@ -104,7 +104,7 @@ def loaded(tmp_path: Path, text: str) -> Settings | tuple[ConfigFault, ...]:
     return load(path, environ={}, resolve_secrets=True, channels=(SLACK, PIGEON))
 
 
-def test_a_channel_is_one_registration(tmp_path: Path) -> None:
+def test_a_channel_needs_one_registration(tmp_path: Path) -> None:
     settings = loaded(
         tmp_path,
         '[pigeon]\nloft = "roof"\n[[routes]]\nmatch = "*"\npigeon = ["tower"]\n'
@@ -119,7 +119,7 @@ def test_a_channel_is_one_registration(tmp_path: Path) -> None:
         assert "lofts that it is sent to" in made
 
 
-def test_a_channel_refuses_destinations_and_keys_that_it_does_not_know(tmp_path: Path) -> None:
+def test_a_channel_refuses_invalid_destinations_and_unknown_keys(tmp_path: Path) -> None:
     faults = loaded(
         tmp_path,
         '[pigeon]\nlofd = "roof"\n[[routes]]\nmatch = "*"\npigeon = ["moon"]\n'
@@ -152,10 +152,10 @@ def test_texts_lists_keys_and_secrets_are_bounded(tmp_path: Path, text: str, exp
     assert expected == f"{fault.key}: {fault.message}"
 
 
-def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+def test_a_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "b.toml"
     with path.open("wb") as file:
-        file.truncate(2**40)  # a hole: it takes no room
+        file.truncate(2**40)  # a sparse file takes no disk space
     (fault,) = load(path, environ={}, resolve_secrets=True)  # type: ignore[misc] # there are faults
     assert f"{path}: is larger than 4194304 bytes" == str(fault)
 
@@ -177,7 +177,7 @@ def test_a_key_of_very_many_names_is_refused_before_it_is_parsed(tmp_path: Path,
     assert "line 2: holds more than 100 names with dots between them" == fault.message
 
 
-def test_a_huge_file_of_apps_is_refused_unread(tmp_path: Path) -> None:
+def test_a_huge_file_of_apps_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "b.toml"
     path.write_text(WATCHED + 'apps_file = "apps.csv"')
     with (tmp_path / "apps.csv").open("wb") as file:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration is said all at once, one line each, and never shows a secret."""
+"""All faults of a configuration are reported together, one line each, and never show a secret."""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def faults(tmp_path: Path):
     return faults
 
 
-def test_all_faults_are_listed_at_once_each_with_its_key(faults) -> None:
+def test_all_faults_are_listed_together_each_with_its_key(faults) -> None:
     text = """
     timezon = "UTC"
     poll.every = 5
@@ -235,14 +235,14 @@ def test_all_faults_are_listed_at_once_each_with_its_key(faults) -> None:
         (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
     ],
 )  # fmt: skip
-def test_each_fault_says_what_its_key_wants(faults, text: str, expected: str) -> None:
+def test_each_fault_says_what_its_key_must_be(faults, text: str, expected: str) -> None:
     assert expected in faults(text)
 
 
 @pytest.mark.parametrize(
     "cron", ["0 9 * *", "0 9 * * * *", "0 25 * * *", "0 9 * * 8", "0 0 30 2 *", "@daily", "x"]
 )
-def test_a_schedule_that_cron_would_not_keep_is_refused(faults, cron: str) -> None:
+def test_a_schedule_that_cron_could_not_follow_is_refused(faults, cron: str) -> None:
     digest = f'[[digests]]\nname = "d"\ncron = "{cron}"\nto = ["a@b"]'
     (line,) = faults(SMALLEST + digest)
     assert line.startswith("digests[0].cron: ")
@@ -250,13 +250,13 @@ def test_a_schedule_that_cron_would_not_keep_is_refused(faults, cron: str) -> No
 
 
 @pytest.mark.parametrize("cron", ["0 9 * * MON-FRI", "*/5 8-18 1 jan,JUL 0", "0 9 * * 7", "0 0 29 2 *"])
-def test_cron_is_the_one_that_everybody_knows(tmp_path: Path, cron: str) -> None:
+def test_schedules_use_the_usual_cron_syntax(tmp_path: Path, cron: str) -> None:
     path = tmp_path / "b.toml"
     path.write_text(SMALLEST + f'[[digests]]\nname = "d"\ncron = "{cron}"\nto = ["a@b"]')
     assert not isinstance(load(path, environ={}, resolve_secrets=True), tuple)
 
 
-def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
+def test_the_fault_of_an_unreadable_secret_names_the_variable_or_file_and_never_a_value(
     faults, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").write_text("\n")
@@ -295,13 +295,13 @@ def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
     ] == faults('[[accounts]]\nname = "acme"\n' + "".join(apps), {"EMPTY": ""})
 
 
-def test_a_short_key_of_the_pages_in_the_environment_is_refused_by_its_name(faults) -> None:
+def test_a_short_secret_key_in_the_environment_is_refused_with_its_name(faults) -> None:
     assert ["web.secret_key: from BALANCEBOT_SECRET_KEY is shorter than 32 characters"] == faults(
         "[web]\n" + SMALLEST, {"BALANCEBOT_SECRET_KEY": "SECRET"}
     )
 
 
-def test_what_is_written_literally_is_checked_even_where_no_secret_is_resolved(tmp_path: Path) -> None:
+def test_literal_values_are_checked_even_if_secrets_are_not_resolved(tmp_path: Path) -> None:
     path = tmp_path / "b.toml"
     path.write_text(
         'poll.proxy = "nonsense"\nheartbeat.url = "env:UNSET"\nslack.webhook_url = ""\n' + SMALLEST
@@ -336,8 +336,10 @@ def test_secrets_in_wrong_places_are_not_quoted(faults) -> None:
         ("x = " + "[" * 5000, "holds a number or a nesting that is too large to be read"),
     ],
 )
-def test_a_file_that_is_no_toml_names_its_line(faults, text: str | bytes, expected: str) -> None:
-    (line,) = faults(text)  # what follows is in the words of Python's own parser
+def test_the_fault_of_a_file_that_is_not_toml_names_its_line(
+    faults, text: str | bytes, expected: str
+) -> None:
+    (line,) = faults(text)  # the rest of the message comes from Python's parser
     assert line.startswith(expected)
 
 
@@ -359,7 +361,7 @@ def test_a_file_that_is_no_toml_names_its_line(faults, text: str | bytes, expect
         '"9d"',
     ],
 )
-def test_no_value_of_any_key_breaks_the_reading(tmp_path: Path, value: str) -> None:
+def test_no_value_of_any_key_raises_an_exception(tmp_path: Path, value: str) -> None:
     every_key = re.sub(r"(?m)^#(?=[\[a-z])", "", template())
     path = tmp_path / "b.toml"
     for key in re.finditer(r"(?m)^[a-z_]+ = .*$", every_key):
@@ -372,7 +374,7 @@ def test_no_value_of_any_key_breaks_the_reading(tmp_path: Path, value: str) -> N
         assert not any("\n" in str(fault) for fault in found)
 
 
-def test_a_missing_file_and_a_folder_are_one_clear_line_each(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_one_fault_each(tmp_path: Path) -> None:
     assert [f"{tmp_path}/no.toml: there is no such file; `balancebot init` writes one"] == [
         str(fault) for fault in load(tmp_path / "no.toml", environ={}, resolve_secrets=True)
     ]

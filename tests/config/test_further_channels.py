@@ -1,4 +1,4 @@
-"""`[[channels]]`: each kind says what it needs, and any other kind is refused."""
+"""`[[channels]]`: each kind has required keys, and unknown kinds are refused."""
 
 from pathlib import Path
 
@@ -85,18 +85,18 @@ def test_two_channels_of_one_name_are_refused(read) -> None:
     assert ["channels[1].name: 'a' is already the name of channels[0]"] == read(channel * 2)
 
 
-def test_a_name_that_stands_for_another_channel_is_refused(read) -> None:
+def test_a_name_reserved_for_another_channel_is_refused(read) -> None:
     assert ["channels[0].name: 'slack' is the name of a channel with a section of its own"] == read(
         '[[channels]]\nname = "slack"\nkind = "webhook"\nurl = "env:URL"\n'
     )
 
 
 @pytest.mark.parametrize("kind", CHANNEL_KINDS, ids=lambda kind: kind.kind)
-def test_every_kind_stands_in_the_reference(kind) -> None:
+def test_every_kind_is_in_the_reference(kind) -> None:
     assert f"- `{kind.kind}`: " in reference_markdown()
 
 
-def test_routes_and_digests_choose_among_further_channels_and_others_take_the_default(read) -> None:
+def test_routes_and_digests_select_further_channels_or_use_the_default(read) -> None:
     settings = read(
         '[[channels]]\nname = "a"\nkind = "feishu"\nurl = "env:URL"\ndefault = true\n'
         '[[channels]]\nname = "b"\nkind = "wecom"\nurl = "env:URL"\n'
@@ -111,7 +111,7 @@ def test_routes_and_digests_choose_among_further_channels_and_others_take_the_de
     assert ("wecom",) == settings.digests[0].destinations["b"]
 
 
-def test_a_name_that_no_channel_has_is_refused_with_the_nearest(read) -> None:
+def test_an_unknown_channel_name_is_refused_with_the_nearest(read) -> None:
     assert ["routes[0].channels: no [[channels]] is called 'ops-fieshu'; did you mean ops-feishu?"] == read(
         '[[channels]]\nname = "ops-feishu"\nkind = "feishu"\nurl = "env:URL"\n'
         '[[routes]]\nmatch = "*"\nchannels = ["ops-fieshu"]\n'

@@ -1,4 +1,4 @@
-"""The configuration: what is read from a file and its environment, and what is taken where it says nothing."""
+"""The configuration: values from the file and the environment, and defaults for missing keys."""
 
 import re
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ def read(tmp_path: Path):
     return read
 
 
-def test_a_name_and_one_key_pair_suffice_and_the_rest_has_defaults(read, tmp_path: Path) -> None:
+def test_a_name_and_one_key_pair_suffice_and_everything_else_has_defaults(read, tmp_path: Path) -> None:
     assert Settings(
         path=tmp_path / "balancebot.toml",
         resolved=True,
@@ -98,7 +98,7 @@ def test_a_name_and_one_key_pair_suffice_and_the_rest_has_defaults(read, tmp_pat
     ) == read(SMALLEST)
 
 
-def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
+def test_every_key_is_loaded(read, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").touch()
     (tmp_path / "mine").mkdir()
     (tmp_path / "checkout").write_text("m\r\n")
@@ -327,12 +327,12 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
     assert ("验证 1/checkout", "验证 1/signup") == settings.wallets
 
 
-def test_what_isnt_given_follows_every(read) -> None:
+def test_missing_intervals_follow_every(read) -> None:
     poll = read('poll.every = "2h"\n' + SMALLEST).poll
     assert (timedelta(hours=2), timedelta(hours=2)) == (poll.fastest, poll.stale_after)
 
 
-def test_the_fastest_reading_is_never_slower_than_every(read) -> None:
+def test_fastest_is_never_longer_than_every(read) -> None:
     settings = read('poll = { every = "1s", fastest = "5m" }\n' + SMALLEST)
     assert timedelta(seconds=1) == settings.poll.fastest
 
@@ -355,7 +355,7 @@ def test_a_range_of_days_may_begin_and_end_on_a_sunday(read, days: str, weekdays
     assert weekdays == {noon.weekday() for noon, slot in zip(noons, slots, strict=True) if slot is not None}
 
 
-def test_links_lead_to_where_the_pages_listen_unless_configured_otherwise(read) -> None:
+def test_links_lead_to_the_listen_address_unless_configured_otherwise(read) -> None:
     assert "http://127.0.0.1:8080" == read("[web]\n" + SMALLEST).web.public_url
     assert "http://[::1]:80" == read('[web]\nlisten = "[::1]:80"\n' + SMALLEST).web.public_url
 
@@ -366,7 +366,7 @@ def test_the_key_of_the_pages_comes_from_the_environment_when_the_file_names_non
     assert read("[web]\n" + SMALLEST).web.secret_key is None
 
 
-def test_alerts_without_a_route_go_where_the_channels_say(read) -> None:
+def test_alerts_without_a_route_go_to_the_default_destinations_of_the_channels(read) -> None:
     text = (
         SMALLEST
         + '[slack]\nwebhook_url = "http://127.0.0.1:1/x"\n[email]\nhost = "h"\nfrom = "a@b"\nto = ["c@d"]\n'
@@ -374,14 +374,14 @@ def test_alerts_without_a_route_go_where_the_channels_say(read) -> None:
     assert {"slack": ("webhook",), "email": ("c@d",)} == read(text).routing.defaults
 
 
-def test_destinations_of_escalations_are_listed_with_the_others(read) -> None:
+def test_destinations_include_those_of_escalations(read) -> None:
     escalation = (
         '[slack]\nbot_token = "b"\nchannel = "#a"\n[[escalations]]\nmatch = "*"\nafter = "1m"\nslack = ["#b"]'
     )
     assert ("#a", "#b") == read(SMALLEST + escalation).destinations("slack")
 
 
-def test_without_resolving_no_secret_is_looked_at_and_none_can_be_revealed(read) -> None:
+def test_without_resolving_secrets_none_is_read_and_none_can_be_revealed(read) -> None:
     text = SMALLEST.replace('"k"', '"env:UNSET"').replace('"s"', '"file:/nowhere"')
     settings = read(text, resolve_secrets=False)
     assert not settings.resolved
@@ -396,24 +396,24 @@ def test_the_database_is_known_to_every_command(read) -> None:
     assert "sqlite:////x/y.db" == settings.database.url.reveal()
 
 
-def test_a_byte_order_mark_is_let_pass(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "balancebot.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode())
     assert isinstance(load(path, environ={}, resolve_secrets=True), Settings)
 
 
-def test_the_file_is_the_one_given_then_the_environments_then_the_one_here() -> None:
+def test_the_path_comes_from_the_option_then_the_environment_then_the_default() -> None:
     assert Path("a.toml") == config_path(Path("a.toml"), environ={"BALANCEBOT_CONFIG": "b.toml"})
     assert Path("b.toml") == config_path(None, environ={"BALANCEBOT_CONFIG": "b.toml"})
     assert Path("balancebot.toml") == config_path(None, environ={})
 
 
-def test_the_template_loads_as_it_is_and_stands_for_the_defaults(read) -> None:
+def test_the_template_loads_unchanged_and_equals_the_defaults(read) -> None:
     filled_in = read(template(), {"ACME_DEV_KEY": "k", "ACME_DEV_SECRET": "s"})
     assert read(SMALLEST) == filled_in
 
 
-def test_the_template_loads_with_every_key_switched_on_and_names_them_all(read, tmp_path: Path) -> None:
+def test_the_template_has_every_key_and_loads_with_all_of_them(read, tmp_path: Path) -> None:
     for name in ("ca.pem", "checkout"):
         (tmp_path / name).write_text("x")
     (tmp_path / "apps.csv").write_text("name,app_key,master_secret\n")

@@ -1,4 +1,4 @@
-"""The reference and the template come from the declarations, and leave nothing out."""
+"""The reference and the template come from the declarations and contain every key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,14 +29,14 @@ _KEYS = [
 ]
 
 
-def test_the_page_is_what_the_command_prints() -> None:
+def test_the_reference_page_is_the_output_of_the_command() -> None:
     assert _DOCS.read_text(encoding="utf-8") == reference_markdown(), (
         "run `balancebot config reference --format md > docs/configuration.md`"
     )
 
 
 @pytest.mark.parametrize("spec", _KEYS)
-def test_a_key_is_documented_in_one_line_everywhere(spec: KeySpec) -> None:
+def test_every_key_is_documented_in_one_line(spec: KeySpec) -> None:
     assert spec.doc
     assert "\n" not in spec.doc
     assert not spec.doc.endswith(".")
@@ -46,7 +46,7 @@ def test_a_key_is_documented_in_one_line_everywhere(spec: KeySpec) -> None:
 
 
 @pytest.mark.parametrize("spec", _KEYS)
-def test_what_the_template_shows_for_a_key_is_a_value_of_toml(spec: KeySpec) -> None:
+def test_the_template_shows_a_valid_toml_value_for_every_key(spec: KeySpec) -> None:
     assert spec.example or spec.default is not None, "it has neither a default nor an example"
     if spec.example:
         assert {"x"} == parse_toml(f"x = {spec.example}".encode()).keys()
@@ -64,7 +64,7 @@ def test_a_comment_of_the_template_fits_the_screen() -> None:
     assert [] == [line for line in template().splitlines() if len(line) > 120]
 
 
-def test_no_secret_stands_literally_in_the_examples() -> None:
+def test_the_examples_contain_no_literal_secret() -> None:
     for parameter in _KEYS:
         (spec,) = parameter.values
         if spec.kind.is_secret and "web address" not in spec.kind.label:

@@ -1,4 +1,4 @@
-"""Oddities of a configuration are told by `check`, and refuse nothing."""
+"""`check` remarks on odd configurations, which are valid all the same."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ dev_secret = "s"
 """
 
 
-def told(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str]:
+def remarks_on(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str]:
     path = tmp_path / "b.toml"
     path.write_text(text)
     settings = load(path, environ={}, resolve_secrets=resolve_secrets)
@@ -20,7 +20,7 @@ def told(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str
     return [str(remark).removeprefix(f"{path}: ") for remark in remarks(settings)]
 
 
-def test_destinations_on_a_channel_that_is_not_configured_get_nothing(tmp_path: Path) -> None:
+def test_destinations_of_an_unconfigured_channel_are_remarked_on(tmp_path: Path) -> None:
     text = (
         ACCOUNT
         + """
@@ -38,7 +38,7 @@ def test_destinations_on_a_channel_that_is_not_configured_get_nothing(tmp_path: 
         "routes[0].slack: sends nothing: there is no [slack]",
         "digests[0].to: sends nothing: there is no [email]",
         "alerts that no route matches are sent nowhere: no [slack], no [email].to, no channel with default = true",
-    ] == told(tmp_path, text)
+    ] == remarks_on(tmp_path, text)
 
 
 COPIED = """
@@ -59,14 +59,14 @@ master_secret = "m"
 """
 
 
-def test_one_key_under_two_names_is_asked_about_without_showing_it(tmp_path: Path) -> None:
-    assert ["accounts: the same key reads acme/checkout, acme/signup: is one of them a copy?"] == told(
+def test_one_key_under_two_names_is_remarked_on_without_showing_it(tmp_path: Path) -> None:
+    assert ["accounts: the same key reads acme/checkout, acme/signup: is one of them a copy?"] == remarks_on(
         tmp_path, COPIED
     )
 
 
 def test_without_secrets_keys_are_not_compared(tmp_path: Path) -> None:
-    assert [] == told(tmp_path, COPIED, resolve_secrets=False)
+    assert [] == remarks_on(tmp_path, COPIED, resolve_secrets=False)
 
 
 IN_THE_CLEAR = """
@@ -107,14 +107,14 @@ def test_check_remarks_on_secrets_sent_unencrypted_over_a_network(tmp_path: Path
     assert [
         *(f"{key}: {plain}" for key in keys),
         'email.security: is "none": the password goes over the line unencrypted',
-    ] == told(tmp_path, IN_THE_CLEAR)
+    ] == remarks_on(tmp_path, IN_THE_CLEAR)
     here = IN_THE_CLEAR.replace("mail.example.com", "localhost")
     for name in ("hooks", "hc", "balances", "hook", "sms"):
         here = here.replace(f"http://{name}.example.com", "http://127.0.0.1:8000")
-    assert [] == told(tmp_path, here)
+    assert [] == remarks_on(tmp_path, here)
 
 
-def test_links_to_every_address_lead_nowhere(tmp_path: Path) -> None:
+def test_links_to_the_unspecified_address_are_remarked_on(tmp_path: Path) -> None:
     text = (
         ACCOUNT
         + """
@@ -126,5 +126,5 @@ def test_links_to_every_address_lead_nowhere(tmp_path: Path) -> None:
     """
     )
     missing = "web.public_url: is missing: links in messages lead to http://0.0.0.0:8080, which no other machine can open"
-    assert [missing] == told(tmp_path, text)
-    assert [] == told(tmp_path, f'{text}\npublic_url = "https://balances.example.com"\n')
+    assert [missing] == remarks_on(tmp_path, text)
+    assert [] == remarks_on(tmp_path, f'{text}\npublic_url = "https://balances.example.com"\n')

@@ -1,4 +1,4 @@
-"""A secret leaves its wrapper through `reveal` alone."""
+"""The value of a secret can only be read with `reveal`."""
 
 import copy
 import dataclasses
@@ -17,7 +17,7 @@ class Holder:
 @pytest.mark.parametrize(
     "shown", [str, repr, "{}".format, "{:>8}".format, "{!r}".format, lambda secret: repr(Holder(secret))]
 )
-def test_a_secret_shows_as_stars_however_it_is_printed(shown):
+def test_a_secret_is_printed_as_stars(shown):
     words = shown(Secret("hunter2"))
     assert ("***" in words, "hunter2" in words) == (True, False)
 

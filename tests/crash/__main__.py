@@ -64,7 +64,7 @@ class Tally:
 
 
 def main() -> int:
-    """Run and print; exit with 1 if a message was lost or sent twice."""
+    """Run all rounds and print their results; return 1 if a message was lost or sent twice."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash")
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
@@ -107,7 +107,7 @@ def _run_deployment(
             deployment.start()
             passed = True
             last: Round | None = None
-            # a new deployment from time to time: in the end all balances of one flap, and hardly any change is a transition
+            # a new deployment from time to time: after many rounds all balances flap, and hardly any change is a transition
             while passed and num_rounds < share and len(deployment.episodes.steady) >= NUM_WALLETS // 2:
                 last = run_round(deployment, num_rounds, seed)
                 tally.add(number, last)

@@ -192,7 +192,7 @@ apps = [
         for number in range(self.num_replicas) if replica is None else [replica]:
             shifted = self._clock_of(number).with_suffix(".new")
             shifted.write_text(str(shift.total_seconds()))
-            shifted.replace(self._clock_of(number))  # so that no half of it is read
+            shifted.replace(self._clock_of(number))  # replaced as a whole, so that nobody reads half of it
 
     def _clock_of(self, replica: int) -> Path:
         return self._folder / f"clock-{replica}"

@@ -1,6 +1,6 @@
-"""`balancebot run`, which reports the boundaries of its transactions to the tests and waits for an answer at each.
+"""`balancebot run` that reports the boundaries of its transactions to the tests and waits for an answer at each.
 
-It is the product unchanged; only SQLAlchemy's events are listened to. Each thread has its own connection to the
+The product is unchanged; the driver only listens to SQLAlchemy's events. Each thread has its own connection to the
 tests, so that a boundary in one thread delays no other.
 
 Each process is forked from one that has imported everything: importing takes most of the CPU of a start.

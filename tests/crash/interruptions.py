@@ -33,7 +33,7 @@ class Interruption:
 
 
 class Interrupter:
-    """Is told every boundary that is reached, and interrupts at one. Thread-safe."""
+    """Counts the boundaries that are reached, and interrupts at one. Thread-safe."""
 
     def __init__(self, signal_process: Callable[[InterruptionKind, int], None]) -> None:
         """`signal_process` kills or freezes the process with an id."""

@@ -86,7 +86,7 @@ def _decided(conn: Connection) -> dict[str, list[list[Transition]]]:
     for row in rows:
         assert isinstance(row.message, AlertMessage)
         alert = row.message.alert
-        # balances return to the very same number here, so the bot rightly takes the reading between for a wrong one
+        # balances return to the same number here, so the bot rightly treats the reading in between as wrong
         was_wrong = alert.closed_because is Cause.WRONG_READING
         reason = Reason.RECOVERED if was_wrong else row.reason
         episodes = found.setdefault(str(alert.subject.wallet), {})
@@ -127,7 +127,7 @@ class _Sent:
         self._roots = {row.id: _root(sent, row) for row in sent.values() if row.action != Action.EDIT}
 
     def losses(self) -> Iterator[str]:
-        """Yield the deliveries whose message nobody has got."""
+        """Yield the deliveries whose message was not received."""
         for delivery_id, root in self._roots.items():
             row = self._sent[delivery_id]
             if root is None and row.alert_id is None and row.group_id is None:
@@ -166,7 +166,7 @@ class _Sent:
         ids = {
             _message_id(row)
             for delivery_id, row in self._sent.items()
-            # nobody can look for a mail: one that was twice in doubt may have come, and is part of a later one as well
+            # mails can't be searched for: one that was twice in doubt may have arrived, and is part of a later one as well
             if row.channel == _EMAIL and (delivery_id in kept or self._doubts.get(delivery_id, 0) > 1)
         }
         yield from (

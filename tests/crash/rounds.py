@@ -99,7 +99,7 @@ def _interrupt_at_random(deployment: Deployment, rng: random.Random) -> list[str
             interruptions.append(_interrupt(deployment, rng))
             deployment.start(watched=rng.random() < 0.8)
         if not deployment.wait_until_recorded(_PATIENCE):
-            # what was never read can't be sent: the messages may lack it
+            # a balance that was never read can't be reported: its messages may be missing
             interruptions.append(f"not read within {_PATIENCE:.0f} s: is the machine too busy?")
     return interruptions
 

@@ -64,7 +64,7 @@ def test_when_slack_is_back_each_alert_is_sent_as_it_is_now_and_once(deployment:
     _set_level(deployment, TWO, Level.WARNING)
     _set_level(deployment, THREE, Level.CRITICAL)
     _set_level(deployment, TWO, Level.DEPLETED)
-    # a low balance that only one reading has seen would be taken for a wrong reading
+    # a low balance in only one reading would count as a wrong reading
     assert deployment.wait_until_read_since(SystemClock().now(), PATIENCE)
     _set_level(deployment, THREE, Level.OK)
     deployment.slack.listen_again()
@@ -77,7 +77,7 @@ def test_when_slack_is_back_each_alert_is_sent_as_it_is_now_and_once(deployment:
     assert 1 == len({error for error in _errors(deployment, "delivery.failed") if "Slack" in error})
 
 
-def test_slack_is_left_alone_for_as_long_as_it_asks(deployment: Deployment) -> None:
+def test_slack_gets_no_request_during_its_retry_after(deployment: Deployment) -> None:
     began = time.monotonic()
     deployment.slack.fail_next("chat.postMessage", Fault(rate_limited=4))
     _set_level(deployment, TWO, Level.WARNING)
@@ -99,7 +99,7 @@ def test_a_revoked_token_is_reported_by_mail_and_nothing_is_lost_until_there_is_
     assert ["[trouble] Slack messages to #ops-alerts don't arrive"] == _channel_failures(deployment)
 
 
-def test_a_disk_that_takes_no_more_loses_nothing(deployment: Deployment) -> None:
+def test_a_full_disk_loses_nothing(deployment: Deployment) -> None:
     deployment.limit_files(1)
     time.sleep(2)
     deployment.set_levels({ONE: Level.OK, TWO: Level.DEPLETED})
@@ -114,7 +114,7 @@ def test_a_database_that_is_locked_loses_nothing(deployment: Deployment, tmp_pat
     other = sqlite3.connect(tmp_path / "balancebot.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     deployment.set_levels({ONE: Level.OK, TWO: Level.CRITICAL})
-    time.sleep(12)  # longer than a writer waits for its turn
+    time.sleep(12)  # longer than a writer waits for the lock
     other.execute("ROLLBACK")
     other.close()
     _reconciled(deployment)
@@ -174,7 +174,7 @@ def test_a_post_that_takes_effect_long_after_its_time_is_not_in_slack_twice_in_t
     _set_level(deployment, TWO, Level.CRITICAL)
     _reconciled(deployment)
     time.sleep(max(0.0, began + LATE_BY + 2 - time.monotonic()))
-    # it is in Slack twice now, unless the bot was so slow that it found the late one before it sent again
+    # now it is in Slack twice, unless the bot found the late message before it sent again
     _make_verification_due(deployment)
     end = time.monotonic() + PATIENCE
     while set(_num_in_slack(deployment).values()) != {1} and time.monotonic() < end:
@@ -193,7 +193,7 @@ def _num_in_slack(deployment: Deployment) -> Counter[str]:
 
 
 def _make_verification_due(deployment: Deployment) -> None:
-    """Let the minutes pass after which the bot titles for what occurs twice."""
+    """Let the minutes pass after which the bot looks for duplicates."""
     c = deliveries.c
     with deployment.database.write() as conn:
         conn.execute(update(deliveries).where(c.verify_at.is_not(None)).values(verify_at=c.created_at))

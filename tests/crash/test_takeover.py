@@ -23,7 +23,7 @@ _PROMISED = timedelta(seconds=15)
 _STAGES = (
     "cycle.claim committing",  # wallets are claimed, their rows locked
     "jsms asked",
-    "record.call committing",  # whoever else would change alerts waits
+    "record.call committing",  # other processes that change alerts wait
     "queue.open committing",  # the rows of a destination are locked
     "slack chat.postMessage done",
 )
@@ -33,7 +33,7 @@ _STAGES = (
     ("stage", "kind"),
     [
         *((stage, InterruptionKind.FREEZE) for stage in _STAGES),
-        # a process that is dead lets go of its locks by itself
+        # the locks of a dead process are released automatically
         *((stage, InterruptionKind.KILL) for stage in _STAGES if "committing" not in stage),
     ],
 )
@@ -45,7 +45,7 @@ def test_another_replica_has_read_and_sent_everything_in_time(
         tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(PATIENCE, PATIENCE)
     ) as deployment:
         deployment.start()
-        _taken_over(deployment, stage, kind)
+        _takeover_time(deployment, stage, kind)
         deployment.thaw()
         _reconcile(deployment)
     postgresql.drop(name)
@@ -55,7 +55,7 @@ def test_another_replica_has_read_and_sent_everything_in_time(
 def test_the_next_run_on_sqlite_has_read_and_sent_everything_in_time(tmp_path: Path, stage: str) -> None:
     with Deployment(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as deployment:
         deployment.start()
-        _taken_over(deployment, stage, InterruptionKind.KILL)
+        _takeover_time(deployment, stage, InterruptionKind.KILL)
         _reconcile(deployment)
 
 
@@ -65,17 +65,17 @@ def test_it_takes_fifteen_seconds_at_most(tmp_path: Path, postgresql: PostgreSQL
     (tmp_path / "sqlite").mkdir()
     with Deployment(tmp_path / "sqlite", f"sqlite:///{tmp_path}/balancebot.db", seed=1) as deployment:
         deployment.start()
-        assert _taken_over(deployment, "record.call committing", InterruptionKind.KILL) < _PROMISED
+        assert _takeover_time(deployment, "record.call committing", InterruptionKind.KILL) < _PROMISED
     with Deployment(
         tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(PATIENCE, PATIENCE)
     ) as deployment:
         deployment.start()
-        assert _taken_over(deployment, "cycle.claim committing", InterruptionKind.FREEZE) < _PROMISED
+        assert _takeover_time(deployment, "cycle.claim committing", InterruptionKind.FREEZE) < _PROMISED
         deployment.thaw()
     postgresql.drop(name)
 
 
-def _taken_over(deployment: Deployment, stage: str, kind: InterruptionKind) -> timedelta:
+def _takeover_time(deployment: Deployment, stage: str, kind: InterruptionKind) -> timedelta:
     """Change balances, interrupt at `stage`, and return the time from there until all was read and sent."""
     one, two, three, *_ = deployment.episodes.wallets
     deployment.set_levels({one: Level.WARNING})

@@ -1,4 +1,4 @@
-"""Digests: one per name and local slot, however often and by however many it is tried."""
+"""Digests: one per name and local slot, even if many processes try often."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -70,7 +70,7 @@ def made(world: World) -> list[DigestMessage]:
         return [message for message in messages if isinstance(message, DigestMessage)]
 
 
-def test_a_digest_is_made_once_a_slot_by_however_many_try(world):
+def test_a_digest_is_sent_once_per_slot_if_many_processes_try(world):
     sender(world).run_due()
     world.clock.at = NINE
 
@@ -80,7 +80,7 @@ def test_a_digest_is_made_once_a_slot_by_however_many_try(world):
     assert ["2026-11-24T09:00"] == [digest.slot for digest in made(world)]
 
 
-def test_it_goes_to_every_destination_of_its_own(world):
+def test_a_digest_goes_to_each_of_its_destinations(world):
     sender(world).run_due()
     world.clock.at = NINE
     sender(world).run_due()
@@ -88,13 +88,13 @@ def test_it_goes_to_every_destination_of_its_own(world):
     assert ["post #finance", "post finance@example.com"] == world.deliveries()[2:]
 
 
-def test_a_digest_that_nobody_knew_before_starts_with_its_next_slot(world):
+def test_a_new_digest_starts_with_its_next_slot(world):
     world.clock.at = NINE + timedelta(hours=1)
 
     assert () == sender(world).run_due()
 
 
-def test_what_was_missed_while_down_is_made_up_for_and_marked_late(world):
+def test_a_digest_missed_during_downtime_is_sent_late_and_marked_so(world):
     sender(world).run_due()
     world.clock.at = NINE + timedelta(hours=11)
 
@@ -103,14 +103,14 @@ def test_what_was_missed_while_down_is_made_up_for_and_marked_late(world):
     assert [True] == [digest.late for digest in made(world)]
 
 
-def test_what_was_missed_by_half_a_day_is_not(world):
+def test_a_digest_missed_by_half_a_day_is_not_sent(world):
     sender(world).run_due()
     world.clock.at = NINE + timedelta(hours=12)
 
     assert () == sender(world).run_due()
 
 
-def test_the_worst_stands_first_and_what_is_unallocated_nowhere(world):
+def test_the_worst_balance_is_listed_first_and_unallocated_balances_are_left_out(world):
     digest = sender(world).preview("weekday")
 
     assert digest is not None
@@ -121,7 +121,7 @@ def test_the_worst_stands_first_and_what_is_unallocated_nowhere(world):
     ] == [(line.wallet, line.category, line.severity) for line in digest.lines]
 
 
-def test_sends_that_were_announced_for_the_coming_days_are_named(world):
+def test_a_digest_names_the_planned_sends_of_the_coming_days(world):
     sends = PlannedSends(
         database=world.database,
         clock=world.clock,
@@ -149,7 +149,7 @@ def test_sends_that_were_announced_for_the_coming_days_are_named(world):
     assert digest == decode_message(encode_message(digest))
 
 
-def test_orders_that_have_not_arrived_are_named_the_first_expected_first(world):
+def test_open_orders_are_listed_by_expected_date(world):
     finance, balance = Actor(name="finance", via=Via.CLI), BalanceKey(SHOP, Category.INDUSTRY)
     for days, price in ((5, None), (2, Decimal("2700.50")), (3, None)):
         made = world.app.operate_orders.add(
@@ -169,7 +169,7 @@ def test_orders_that_have_not_arrived_are_named_the_first_expected_first(world):
     assert digest == decode_message(encode_message(digest))
 
 
-def test_the_next_one_knows_how_things_stood_at_the_last(world):
+def test_a_digest_compares_with_the_previous_digest(world):
     sender(world).run_due()
     world.clock.at = NINE
     world.poll()
@@ -185,13 +185,13 @@ def test_the_next_one_knows_how_things_stood_at_the_last(world):
     assert ["acme/shop"] == [message.alert.subject.wallet for message in digest.recovered]
 
 
-def test_one_that_is_asked_for_takes_no_slot(world):
+def test_a_requested_digest_uses_no_slot(world):
     assert sender(world).send("weekday")
     assert not sender(world).send("nonsense")
     assert 1 == len(made(world))
 
 
-def test_a_statement_is_of_the_month_that_ended_before_its_slot(world: World) -> None:
+def test_a_statement_is_about_the_month_before_its_slot(world: World) -> None:
     month = DigestConfig(
         name="month",
         kind=DigestKind.STATEMENT,
