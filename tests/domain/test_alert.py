@@ -1,4 +1,4 @@
-"""The alert table, row by row."""
+"""Transitions of an alert, row by row of the table in the contract."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -52,13 +52,13 @@ def bad(severity, past=()) -> Verdict:
     return Verdict(severity=severity, past=frozenset(past))
 
 
-def step(alert, verdict, *, silenced=False, now=LATER) -> Transition:
+def judged(alert, verdict, *, silenced=False, now=LATER) -> Transition:
     return advance(alert, verdict, subject=SUBJECT, now=now, silenced=silenced)
 
 
 @pytest.mark.parametrize("verdict", [FINE, NO_DATA])
 def test_nothing_opens_while_all_is_well_or_unknown(verdict):
-    assert NOTHING == step(None, verdict)
+    assert NOTHING == judged(None, verdict)
 
 
 @pytest.mark.parametrize("severity", [WARNING, CRITICAL, DEPLETED])
@@ -68,13 +68,13 @@ def test_a_bad_verdict_opens_an_alert_and_sends_it(severity):
             subject=SUBJECT, severity=severity, peak=severity, opened_at=LATER, told_at=LATER, raised_at=LATER
         ),
         reason=Reason.OPENED,
-    ) == step(None, bad(severity))
+    ) == judged(None, bad(severity))
 
 
 def test_no_data_changes_nothing():
     alert = an_alert()
 
-    assert Transition(alert=alert) == step(alert, NO_DATA)
+    assert Transition(alert=alert) == judged(alert, NO_DATA)
 
 
 def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
@@ -85,26 +85,26 @@ def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
         reason=Reason.WORSENED,
         edit=True,
         previous_peak=WARNING,
-    ) == step(alert, bad(CRITICAL))
+    ) == judged(alert, bad(CRITICAL))
 
 
 def test_the_same_again_says_nothing():
     alert = an_alert()
 
-    assert Transition(alert=alert) == step(alert, bad(WARNING))
+    assert Transition(alert=alert) == judged(alert, bad(WARNING))
 
 
 def test_better_but_not_well_edits_and_sends_nothing():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
-    assert Transition(alert=replace(alert, severity=WARNING), edit=True) == step(alert, bad(WARNING))
+    assert Transition(alert=replace(alert, severity=WARNING), edit=True) == judged(alert, bad(WARNING))
 
 
 def test_flapping_around_a_critical_limit_is_notified_once():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
-    better = step(alert, bad(WARNING))
-    worse = step(better.alert, bad(CRITICAL))
+    better = judged(alert, bad(WARNING))
+    worse = judged(better.alert, bad(CRITICAL))
 
     assert (None, None) == (better.reason, worse.reason)
 
@@ -112,8 +112,8 @@ def test_flapping_around_a_critical_limit_is_notified_once():
 def test_the_peak_falls_once_the_limits_left_are_passed_by_the_margin():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
-    better = step(alert, bad(WARNING, past=[CRITICAL, DEPLETED]))
-    worse = step(better.alert, bad(CRITICAL))
+    better = judged(alert, bad(WARNING, past=[CRITICAL, DEPLETED]))
+    worse = judged(better.alert, bad(CRITICAL))
 
     assert (WARNING, Reason.WORSENED) == (better.alert.peak, worse.reason)
 
@@ -121,15 +121,15 @@ def test_the_peak_falls_once_the_limits_left_are_passed_by_the_margin():
 def test_well_but_within_the_margin_changes_nothing():
     alert = an_alert()
 
-    assert Transition(alert=alert) == step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
+    assert Transition(alert=alert) == judged(alert, bad(OK, past=[CRITICAL, DEPLETED]))
 
 
 @pytest.mark.parametrize("peak", [CRITICAL, DEPLETED])
 def test_the_peak_falls_above_all_limits_too_when_only_a_warnings_margin_keeps_it_open(peak):
     alert = an_alert(severity=peak, peak=peak)
 
-    better = step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
-    worse = step(better.alert, bad(peak))
+    better = judged(alert, bad(OK, past=[CRITICAL, DEPLETED]))
+    worse = judged(better.alert, bad(peak))
 
     assert Transition(alert=an_alert(), edit=True) == better
     assert Reason.WORSENED == worse.reason
@@ -138,7 +138,7 @@ def test_the_peak_falls_above_all_limits_too_when_only_a_warnings_margin_keeps_i
 def test_within_the_margin_of_a_critical_limit_the_peak_stays():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
-    assert Transition(alert=alert) == step(alert, bad(OK))
+    assert Transition(alert=alert) == judged(alert, bad(OK))
 
 
 def test_past_the_margin_it_has_recovered():
@@ -148,25 +148,25 @@ def test_past_the_margin_it_has_recovered():
         alert=replace(alert, severity=OK, closed_at=LATER, closed_because=Cause.ROSE),
         reason=Reason.RECOVERED,
         edit=True,
-    ) == step(alert, FINE)
+    ) == judged(alert, FINE)
 
 
 def test_an_alert_that_opens_inside_a_silence_is_not_notified():
-    opened = step(None, bad(WARNING), silenced=True)
+    opened = judged(None, bad(WARNING), silenced=True)
 
     assert (None, None, WARNING) == (opened.reason, opened.alert.peak, opened.alert.muted_from)
 
 
 def test_an_alert_that_opened_and_recovered_inside_a_silence_is_never_notified():
-    opened = step(None, bad(WARNING), silenced=True)
+    opened = judged(None, bad(WARNING), silenced=True)
 
-    recovered = step(opened.alert, FINE, silenced=True)
+    recovered = judged(opened.alert, FINE, silenced=True)
 
     assert (None, False, LATER) == (recovered.reason, recovered.edit, recovered.alert.closed_at)
 
 
 def test_an_open_alert_that_was_not_notified_is_sent_as_opened_when_the_silence_ends():
-    opened = step(None, bad(CRITICAL), silenced=True)
+    opened = judged(None, bad(CRITICAL), silenced=True)
 
     assert opened.alert is not None
     ended = pass_time(opened.alert, now=LATER + DAY, silenced=False, remind_every=DAY)
@@ -175,36 +175,36 @@ def test_an_open_alert_that_was_not_notified_is_sent_as_opened_when_the_silence_
 
 
 def test_a_silence_lifts_for_an_alert_that_opened_inside_it_and_rises():
-    opened = step(None, bad(WARNING), silenced=True)
+    opened = judged(None, bad(WARNING), silenced=True)
 
-    worse = step(opened.alert, bad(CRITICAL), silenced=True)
+    worse = judged(opened.alert, bad(CRITICAL), silenced=True)
 
     assert (Reason.OPENED, CRITICAL) == (worse.reason, worse.alert.peak)
 
 
 def test_a_silence_lifts_for_an_alert_that_rises_above_what_it_was_when_the_silence_began():
-    worse = step(mute(an_alert()), bad(CRITICAL), silenced=True)
+    worse = judged(mute(an_alert()), bad(CRITICAL), silenced=True)
 
     assert (Reason.WORSENED, True) == (worse.reason, worse.alert.mute_lifted)
 
 
 def test_once_the_silence_is_lifted_the_recovery_is_sent_too():
-    worse = step(mute(an_alert()), bad(CRITICAL), silenced=True)
+    worse = judged(mute(an_alert()), bad(CRITICAL), silenced=True)
 
-    assert Reason.RECOVERED is step(worse.alert, FINE, silenced=True).reason
+    assert Reason.RECOVERED is judged(worse.alert, FINE, silenced=True).reason
 
 
 def test_a_rise_to_what_the_silence_knew_stays_muted():
     alert = mute(an_alert(severity=CRITICAL, peak=CRITICAL))
 
-    better = step(alert, bad(WARNING, past=[CRITICAL]), silenced=True)
-    again = step(better.alert, bad(CRITICAL), silenced=True)
+    better = judged(alert, bad(WARNING, past=[CRITICAL]), silenced=True)
+    again = judged(better.alert, bad(CRITICAL), silenced=True)
 
     assert ((None, True), (None, True)) == ((better.reason, better.edit), (again.reason, again.edit))
 
 
 def test_a_recovery_inside_a_silence_edits_without_a_reply():
-    recovered = step(mute(an_alert()), FINE, silenced=True)
+    recovered = judged(mute(an_alert()), FINE, silenced=True)
 
     assert (None, True) == (recovered.reason, recovered.edit)
 
@@ -262,9 +262,9 @@ def test_the_cause_of_the_end_is_named():
 
 
 def test_days_once_crossed_are_remembered_for_the_episode():
-    opened = step(None, Verdict(severity=WARNING, by_days=True))
+    opened = judged(None, Verdict(severity=WARNING, by_days=True))
 
-    assert step(opened.alert, bad(WARNING)).alert.opened_by_days
+    assert judged(opened.alert, bad(WARNING)).alert.opened_by_days
 
 
 def test_every_limit_is_past_when_nothing_is_wrong():
@@ -276,7 +276,7 @@ def test_what_flaps_has_recovered_only_once_it_has_stayed_well():
         return advance(alert, FINE, subject=SUBJECT, now=now, silenced=False)
 
     first = well(an_alert(flaps=FLAPS), LATER)
-    relapse = step(first.alert, bad(WARNING))
+    relapse = judged(first.alert, bad(WARNING))
     second = well(relapse.alert, LATER)
     almost = well(second.alert, LATER + CALM_FOR - LATER_BY)
     stayed = well(almost.alert, LATER + CALM_FOR)
@@ -320,12 +320,12 @@ def test_what_flaps_worsens_above_its_peak_and_not_again_before_it_has_eased_for
         (110, bad(WARNING, past=[CRITICAL, DEPLETED])),
         (120, bad(CRITICAL)),
     ):
-        step = advance(
+        transition = advance(
             alert, verdict, subject=SUBJECT, now=LATER + timedelta(minutes=minutes), silenced=False
         )
-        reasons.append(step.reason)
-        assert step.alert is not None
-        alert = step.alert
+        reasons.append(transition.reason)
+        assert transition.alert is not None
+        alert = transition.alert
 
     assert [Reason.WORSENED, *[None] * 6, Reason.WORSENED] == reasons
 
@@ -334,8 +334,8 @@ def test_what_flaps_and_is_well_lets_its_peak_fall_after_a_while_too():
     eased = NOON + timedelta(minutes=10)
     alert = an_alert(severity=WARNING, peak=CRITICAL, flaps=FLAPS, eased_since=eased)
 
-    held = step(alert, FINE, now=eased + timedelta(minutes=61))
-    again = step(held.alert, bad(CRITICAL), now=eased + timedelta(minutes=70))
+    held = judged(alert, FINE, now=eased + timedelta(minutes=61))
+    again = judged(held.alert, bad(CRITICAL), now=eased + timedelta(minutes=70))
 
     assert (WARNING, WARNING, None) == (held.alert.severity, held.alert.peak, held.alert.closed_at)
     assert Reason.WORSENED is again.reason
@@ -352,7 +352,7 @@ def test_nobody_is_reminded_of_what_flaps_while_it_is_well():
 def test_a_clock_that_was_set_back_lets_what_flaps_wait_no_longer():
     alert = an_alert(flaps=FLAPS, calm_since=LATER + timedelta(hours=5))
 
-    assert LATER == step(alert, FINE).alert.calm_since
+    assert LATER == judged(alert, FINE).alert.calm_since
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_a_clock_that_was_set_back_lets_what_flaps_wait_no_longer():
     [
         (timedelta(hours=5), timedelta(hours=24)),
         (timedelta(days=60), timedelta(hours=24)),
-        # so far ahead is right: it is the clock that doesn't know the time yet
+        # the stored instant is right: the clock is at 1970
         (timedelta(days=20_000), timedelta(days=20_001)),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, an alert is told in one piece: opened, then worse or again, then well."""
+"""In any order of events, an alert sends its notifications in order: opened, then worsenings and reminders, then its end."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +34,7 @@ BAD = st.sampled_from([Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED])
 
 @st.composite
 def verdicts(draw: st.DrawFn) -> Verdict:
-    """A verdict as `judge` gives them: what is past is past by order of badness."""
+    """Return a verdict as `judge` returns it: `past` contains the worst limits first."""
     kind = draw(st.sampled_from(["fine", "near", "bad", "bad", "bad", "unknown"]))
     if kind == "fine":
         return FINE
@@ -49,8 +49,8 @@ def verdicts(draw: st.DrawFn) -> Verdict:
     return Verdict(severity=severity, past=past)
 
 
-class AlertLife(RuleBasedStateMachine):
-    """One subject, its open alert, a silence that holds or not, and everything that was said."""
+class AlertMachine(RuleBasedStateMachine):
+    """One subject, its open alert, a silence that may be active, and all notifications of the alert."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,14 +58,14 @@ class AlertLife(RuleBasedStateMachine):
         self.alert: Alert | None = None
         self.silenced = False
         self.quiet_below: Severity | None = None
-        self.said: list[Reason] = []
-        self.last_told_at: datetime | None = None
-        self.well_since: datetime | None = None
+        self.sent: list[Reason] = []
+        self.last_sent_at: datetime | None = None
+        self.ok_since: datetime | None = None
 
     @rule(verdict=verdicts(), flaps=st.integers(1, FLAPS + 2))
     def a_reading(self, verdict: Verdict, flaps: int) -> None:
         before = self.alert
-        step = advance(
+        transition = advance(
             before,
             verdict,
             subject=SUBJECT,
@@ -74,25 +74,25 @@ class AlertLife(RuleBasedStateMachine):
             quiet_below=self.quiet_below,
             flaps=flaps,
         )
-        if step.reason in {Reason.OPENED, Reason.WORSENED}:
+        if transition.reason in {Reason.OPENED, Reason.WORSENED}:
             assert self.quiet_below is None or verdict.severity >= self.quiet_below
-        self._watch(before, step, verdict)
+        self._check_calm(before, transition, verdict)
         if verdict is NO_DATA:
-            assert step == Transition(alert=before)
-        if step.reason is Reason.WORSENED:
+            assert transition == Transition(alert=before)
+        if transition.reason is Reason.WORSENED:
             assert before is not None
             assert before.peak is not None
             assert before.peak < verdict.severity
-            assert step.alert is not None
-            assert step.alert.acknowledged_at is None
-        if step.reason is Reason.RECOVERED:
+            assert transition.alert is not None
+            assert transition.alert.acknowledged_at is None
+        if transition.reason is Reason.RECOVERED:
             assert verdict.recovered
-        if self.silenced and step.reason is not None:
+        if self.silenced and transition.reason is not None:
             assert before is not None
             assert before.mute_lifted or (
                 verdict.severity > (before.severity if before.muted_from is None else before.muted_from)
             )
-        self._took(step)
+        self._apply(transition)
 
     @rule(seconds=st.sampled_from([0, 60, 3600, 86_400, 200_000, -3600]))
     def time_passes_or_jumps(self, seconds: int) -> None:
@@ -100,20 +100,20 @@ class AlertLife(RuleBasedStateMachine):
         if self.alert is None:
             return
         before = self.alert
-        if self.last_told_at is not None and was_ahead(self.last_told_at, self.now):
-            self.last_told_at = self.now  # the clock went back: a day begins anew
-        step = self._time_passed(before)
-        if step.reason is not None:
+        if self.last_sent_at is not None and was_ahead(self.last_sent_at, self.now):
+            self.last_sent_at = self.now  # the clock was set back: a new day begins
+        transition = self._pass_time(before)
+        if transition.reason is not None:
             assert self.quiet_below is None or before.severity >= self.quiet_below
-            assert before.calm_since is None, "what is well now, and waits, says nothing"
-        if step.reason is Reason.REMINDER:
+            assert before.calm_since is None, "a recovering alert sends nothing"
+        if transition.reason is Reason.REMINDER:
             assert not (self.silenced and not before.mute_lifted)
-            assert self.last_told_at is not None
+            assert self.last_sent_at is not None
             overdue = before.expects_by is not None and self.now >= before.expects_by
             assert overdue or (
-                before.acknowledged_at is None and self.now >= self.last_told_at + REMIND_EVERY
+                before.acknowledged_at is None and self.now >= self.last_sent_at + REMIND_EVERY
             )
-        self._took(step)
+        self._apply(transition)
 
     @precondition(lambda self: self.alert is not None)
     @rule(expects_in=st.none() | st.integers(1, 100_000))
@@ -134,10 +134,12 @@ class AlertLife(RuleBasedStateMachine):
     def the_silence_ends(self) -> None:
         self.silenced = False
         if self.alert is not None:
-            self._took(self._time_passed(self.alert))
-            assert self.alert.calm_since is not None or self.alert.peak is not None or self._waits(), (
-                "what is open is told when the silence ends"
-            )
+            self._apply(self._pass_time(self.alert))
+            assert (
+                self.alert.calm_since is not None
+                or self.alert.peak is not None
+                or self._is_held_by_quiet_hours()
+            ), "an open alert is sent when the silence ends"
 
     @precondition(lambda self: self.quiet_below is None)
     @rule(below=st.sampled_from([Severity.CRITICAL, Severity.DEPLETED]))
@@ -150,16 +152,16 @@ class AlertLife(RuleBasedStateMachine):
         self.quiet_below = None
         if self.alert is not None:
             before = self.alert
-            step = self._time_passed(before)
-            assert (step.reason is Reason.OPENED and before.muted_from is None) is step.has_waited
-            self._took(step)
+            transition = self._pass_time(before)
+            assert (transition.reason is Reason.OPENED and before.muted_from is None) is transition.has_waited
+            self._apply(transition)
             assert self.alert.calm_since is not None or self.alert.peak is not None or self.silenced, (
-                "what is open is told when quiet hours end"
+                "an open alert is sent when quiet hours end"
             )
 
     @precondition(lambda self: self.alert is not None)
     @rule()
-    def its_wallet_leaves(self) -> None:
+    def wallet_is_removed(self) -> None:
         assert self.alert is not None
         closed = close(
             self.alert,
@@ -168,9 +170,9 @@ class AlertLife(RuleBasedStateMachine):
             quiet_below=self.quiet_below,
             cause=Cause.WALLET_REMOVED,
         )
-        self._took(closed)
+        self._apply(closed)
 
-    def _time_passed(self, alert: Alert) -> Transition:
+    def _pass_time(self, alert: Alert) -> Transition:
         return pass_time(
             alert,
             now=self.now,
@@ -179,62 +181,65 @@ class AlertLife(RuleBasedStateMachine):
             remind_every=REMIND_EVERY,
         )
 
-    def _waits(self) -> bool:
+    def _is_held_by_quiet_hours(self) -> bool:
         return (
             self.alert is not None and self.quiet_below is not None and self.alert.severity < self.quiet_below
         )
 
-    def _watch(self, before: Alert | None, step: Transition, verdict: Verdict) -> None:
-        """Keep a book of its own of how long what flaps has been well."""
+    def _check_calm(self, before: Alert | None, transition: Transition, verdict: Verdict) -> None:
+        """Check with an independent count how long a flapping balance has been OK."""
         if before is None:
-            self.well_since = None
+            self.ok_since = None
         if before is None or verdict is NO_DATA:
             return
-        since = self.well_since
-        self.well_since = (
-            None if not verdict.recovered else self.now if since is None else min(since, self.now)
-        )
-        if not before.is_flapping or step.alert is None:
+        since = self.ok_since
+        self.ok_since = None if not verdict.recovered else self.now if since is None else min(since, self.now)
+        if not before.is_flapping or transition.alert is None:
             return
-        if step.alert.closed_at is not None:
+        if transition.alert.closed_at is not None:
             assert since is not None
             assert self.now - since >= CALM_FOR
-        is_well = verdict.recovered
-        assert (is_well, not is_well) == (step.alert.calm_since is not None, step.alert.calm_since is None)
-        assert step.alert.relapses - before.relapses == (since is not None and not is_well)
+        is_ok = verdict.recovered
+        assert (is_ok, not is_ok) == (
+            transition.alert.calm_since is not None,
+            transition.alert.calm_since is None,
+        )
+        assert transition.alert.relapses - before.relapses == (since is not None and not is_ok)
 
-    def _took(self, step: Transition) -> None:
-        if step.reason is not None:
-            self.said.append(step.reason)
-            self.last_told_at = self.now
-        self.alert = None if step.alert is None or step.alert.closed_at is not None else step.alert
-        if self.alert is None and step.alert is not None:
-            # an episode that ended inside a silence is closed without a word
-            self._episode_is_whole()
-            self.said.clear()
+    def _apply(self, transition: Transition) -> None:
+        if transition.reason is not None:
+            self.sent.append(transition.reason)
+            self.last_sent_at = self.now
+        self.alert = (
+            None if transition.alert is None or transition.alert.closed_at is not None else transition.alert
+        )
+        if self.alert is None and transition.alert is not None:
+            # an episode that ended during a silence is closed without a message
+            self._check_episode()
+            self.sent.clear()
 
-    def _episode_is_whole(self) -> None:
-        if self.said:
-            opened, *middle = self.said
+    def _check_episode(self) -> None:
+        if self.sent:
+            opened, *middle = self.sent
             assert opened is Reason.OPENED
             assert set(middle[:-1]) <= {Reason.WORSENED, Reason.REMINDER}
             assert not middle or middle[-1] is not Reason.OPENED
 
     @invariant()
-    def what_is_told_is_told_in_order(self) -> None:
-        assert self.said == [] or self.said[0] is Reason.OPENED
-        assert self.said.count(Reason.OPENED) <= 1
-        assert Reason.RECOVERED not in self.said
+    def notifications_are_in_order(self) -> None:
+        assert self.sent == [] or self.sent[0] is Reason.OPENED
+        assert self.sent.count(Reason.OPENED) <= 1
+        assert Reason.RECOVERED not in self.sent
 
     @invariant()
-    def the_peak_is_what_was_told(self) -> None:
+    def the_peak_was_sent(self) -> None:
         if self.alert is not None:
-            assert (self.alert.peak is None) is (self.said == [])
+            assert (self.alert.peak is None) is (self.sent == [])
             assert self.alert.severity > Severity.OK
-            is_told = self.alert.peak is None or self.alert.peak >= self.alert.severity
-            # what quiet hours held back is told by the next look at the clock
-            assert is_told or self.alert.muted or self._waits()
+            is_sent = self.alert.peak is None or self.alert.peak >= self.alert.severity
+            # an alert held back by quiet hours is sent at the next tick
+            assert is_sent or self.alert.muted or self._is_held_by_quiet_hours()
 
 
-TestAlertLife = AlertLife.TestCase
-TestAlertLife.settings = settings(max_examples=300, stateful_step_count=40)
+TestAlertMachine = AlertMachine.TestCase
+TestAlertMachine.settings = settings(max_examples=300, stateful_step_count=40)

@@ -1,4 +1,4 @@
-"""Names of wallets, and readings that are too odd to be believed at once."""
+"""Names of wallets, and suspicious readings that are read again."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_readings_are_named_by_their_category() -> None:
     [
         (1, 0, True),
         (0, 0, False),
-        (0, 1_000_000, False),  # quota of an app that had none
+        (0, 1_000_000, False),  # an app without quota gets some
         (Absent.UNREAD, 0, False),
         (Absent.UNALLOCATED, 0, False),
         (1_000, 8_000, True),
@@ -48,14 +48,14 @@ def test_readings_are_named_by_their_category() -> None:
         (5_000, Absent.UNALLOCATED, False),
     ],
 )
-def test_a_fall_to_zero_or_a_change_out_of_proportion_is_read_again(
+def test_a_fall_to_zero_or_an_unusually_large_change_is_read_again(
     before: Reading, now: Reading, suspect: bool
 ) -> None:
     others: dict[str, Reading] = {"market": 70, "universal": Absent.UNALLOCATED}
     assert suspect is is_suspect(Readings(voice=before, **others), Readings(voice=now, **others))
 
 
-def test_a_wallet_whose_quota_is_gone_everywhere_is_read_again() -> None:
+def test_a_wallet_that_loses_the_quota_of_all_categories_is_read_again() -> None:
     assert is_suspect(UNALLOCATED_EVERYWHERE._replace(voice=5), UNALLOCATED_EVERYWHERE)
     assert not is_suspect(NEVER_READ, UNALLOCATED_EVERYWHERE)
     assert not is_suspect(UNALLOCATED_EVERYWHERE, UNALLOCATED_EVERYWHERE)

@@ -1,4 +1,4 @@
-"""When a delivery is tried again, given up, and looked for once more."""
+"""When a delivery is tried again, given up, or searched for again."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -36,12 +36,12 @@ def test_two_attempts_are_at_most_30_seconds_apart_in_the_first_minutes() -> Non
     assert timedelta(seconds=30) > max(later - earlier for earlier, later in pairwise(first_minutes))
 
 
-def test_the_first_failure_is_forgiven_at_once_and_a_long_outage_costs_little() -> None:
+def test_the_first_failure_is_retried_immediately_and_a_long_outage_costs_few_attempts() -> None:
     assert timedelta(seconds=1) == retry_delay(1, timedelta(0))
     assert timedelta(minutes=5) == retry_delay(200, timedelta(hours=5))
 
 
-def test_what_may_have_arrived_is_repeated_ever_more_rarely() -> None:
+def test_a_delivery_in_doubt_is_repeated_at_growing_intervals() -> None:
     waits = [repeat_delay(doubts) for doubts in range(2, 8)]
     assert [25, 300, 900, 3600, 3600, 3600] == [wait.total_seconds() for wait in waits]
 
@@ -54,7 +54,7 @@ def test_what_may_have_arrived_is_repeated_ever_more_rarely() -> None:
         (False, GIVE_UP_ATTEMPTS - 1, timedelta(days=7)),
     ],
 )
-def test_a_delivery_is_given_up_when_it_was_tried_for_long_and_often_enough(
+def test_a_delivery_is_given_up_after_enough_time_and_attempts(
     hopeless: bool, attempts: int, age: timedelta
 ) -> None:
     assert hopeless == is_hopeless(attempts, age)
@@ -80,7 +80,7 @@ def test_a_delivery_is_due_at_its_time_and_after_the_clock_was_set_back(
     assert due == is_due(next_attempt_at, touched_at, NOON)
 
 
-def test_what_had_been_in_doubt_is_looked_for_again_after_a_minute_and_after_ten() -> None:
+def test_a_delivery_that_was_in_doubt_is_searched_for_again_after_one_and_ten_minutes() -> None:
     seen = []
     upcoming = next_verification(NOON, NOON)
     while upcoming is not None:
@@ -96,9 +96,9 @@ FIRST, SECOND = MessageRef(channel_id="C1", message_id="1.0"), MessageRef(channe
 @pytest.mark.parametrize(
     ("standing_twice", "delivered_ref"),
     [([SECOND], "1.0"), ([FIRST], "2.0"), ([SECOND], "gone"), ([FIRST, SECOND], None)],
-    ids=["the first is known", "the second is known", "the known one is gone", "another carries the news"],
+    ids=["the first is known", "the second is known", "the known one is gone", "another message contains it"],
 )
-def test_of_two_messages_the_one_that_is_known_is_kept(
+def test_of_two_copies_of_a_message_the_known_one_is_kept(
     standing_twice: list[MessageRef], delivered_ref: str | None
 ) -> None:
     assert standing_twice == list(duplicates([FIRST, SECOND], delivered_ref))

@@ -1,4 +1,4 @@
-"""What one destination is sent next, of all that waits for it."""
+"""What is sent next to one destination, out of all pending deliveries."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -95,7 +95,7 @@ def test_messages_of_no_alert_are_never_merged() -> None:
     assert [(POST, "1", ["1"]), (POST, "2", ["2"])] == sends(result)
 
 
-def test_what_is_in_doubt_is_looked_for_before_anything_of_its_alert_moves() -> None:
+def test_a_message_in_doubt_is_searched_for_before_other_deliveries_of_its_alert() -> None:
     doubted = waits("1", POST, in_doubt=True)
 
     result = planned(doubted, waits("2", REPLY), waits("2e", EDIT), waits("3", POST, 2))
@@ -111,24 +111,24 @@ def test_an_answer_in_doubt_delays_messages_but_not_edits_of_its_alert() -> None
     assert ((doubted,), [(EDIT, "1e", ["1e"])]) == (result.searches, sends(result))
 
 
-def test_an_edit_of_nothing_is_moot() -> None:
+def test_an_edit_without_a_message_is_obsolete() -> None:
     edit = waits("1e", EDIT)
 
     assert (edit,) == planned(edit).obsolete
 
 
-def test_a_change_of_a_deleted_message_is_posted_anew() -> None:
+def test_a_change_of_a_deleted_message_is_posted_again() -> None:
     gone = MessagePlace(exists=False, notified=True)
 
     assert [(POST, "1", ["1", "1e"])] == sends(planned(waits("1", REPLY), waits("1e", EDIT), place=gone))
 
 
 class TestOfAGroup:
-    """Its living message is made, answered and edited for all members."""
+    """Its living message is posted, replied to and edited for all members."""
 
     member = MessagePlace(exists=False, notified=False, group_id="g")
 
-    def test_whatever_happens_to_a_member_while_its_message_waits_goes_into_it(self) -> None:
+    def test_changes_of_a_member_are_included_in_the_pending_group_message(self) -> None:
         result = planned(
             waits("1", POST, None, group_id="g"),
             waits("2", REPLY),
@@ -139,7 +139,7 @@ class TestOfAGroup:
 
         assert [(POST, "1", ["1", "2", "2e"])] == sends(result)
 
-    def test_each_member_has_its_own_answer_and_all_have_one_edit(self) -> None:
+    def test_each_member_has_its_own_reply_and_all_share_one_edit(self) -> None:
         result = planned(
             waits("1", REPLY, 1),
             waits("1e", EDIT, 1),
@@ -164,7 +164,7 @@ class TestOfAGroup:
 
         assert [(REPLY, "1", ["1", "2"])] == sends(result)
 
-    def test_a_member_whose_group_message_is_gone_gets_a_message_of_its_own(self) -> None:
+    def test_a_member_whose_group_message_was_deleted_gets_a_separate_message(self) -> None:
         gone = MessagePlace(exists=False, notified=True)
 
         assert [(POST, "1", ["1"])] == sends(planned(waits("1", REPLY), place=self.member, group=gone))
@@ -174,7 +174,7 @@ class TestOfAGroup:
     ("gathered", "num_openings", "open_group"),
     [(False, 5, None), (True, 6, None), (True, 1, "g"), (False, 0, "g")],
 )
-def test_openings_are_gathered_when_they_are_too_many_or_a_group_is_open(
+def test_openings_are_grouped_when_they_are_too_many_or_a_group_is_open(
     gathered: bool, num_openings: int, open_group: str | None
 ) -> None:
     firsts = planned(*(waits(f"{number}", POST, number) for number in range(num_openings)))
@@ -184,29 +184,29 @@ def test_openings_are_gathered_when_they_are_too_many_or_a_group_is_open(
     assert (firsts.sends if gathered else ()) == result
 
 
-def test_only_first_messages_of_alerts_are_gathered() -> None:
+def test_only_first_messages_of_alerts_are_grouped() -> None:
     answers = planned(*(waits(f"{number}", REPLY, number) for number in range(9)), place=STANDS)
     digests = planned(*(waits(f"{number}", POST, None) for number in range(9)))
-    heard = planned(
+    later = planned(
         *(waits(f"{number}", REPLY, number) for number in range(9)),
         place=MessagePlace(exists=False, notified=True),
     )
 
-    sent = [*answers.sends, *digests.sends, *heard.sends]
+    sent = [*answers.sends, *digests.sends, *later.sends]
     assert () == to_gather(sent, open_group=None, group_over=5, has_threads=True)
 
 
-def test_where_nothing_can_be_answered_later_messages_that_are_too_many_are_gathered_too() -> None:
-    heard = planned(
+def test_without_threads_later_messages_are_also_grouped_when_they_are_too_many() -> None:
+    later = planned(
         *(waits(f"{number}", REPLY, number) for number in range(6)),
         place=MessagePlace(exists=False, notified=True),
     )
 
-    assert heard.sends == to_gather(heard.sends, open_group=None, group_over=5, has_threads=False)
-    assert () == to_gather(heard.sends[:5], open_group="g", group_over=5, has_threads=False)
+    assert later.sends == to_gather(later.sends, open_group=None, group_over=5, has_threads=False)
+    assert () == to_gather(later.sends[:5], open_group="g", group_over=5, has_threads=False)
 
 
-def test_what_a_destination_wants_to_be_spared_waits_and_nothing_else() -> None:
+def test_a_rate_limit_on_sending_pauses_messages_but_not_edits() -> None:
     limited = waits("1", REPLY, 1, rate_limited=True, at=LATER)
 
     result = planned(limited, waits("2", REPLY, 2), waits("2e", EDIT, 2), place=STANDS)

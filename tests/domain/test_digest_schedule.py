@@ -1,4 +1,4 @@
-"""Each local time once, over both changes of the clocks."""
+"""Each local time is due once, also when the clocks change."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -51,7 +51,7 @@ def test_a_local_time_that_does_not_exist_is_due_at_the_next_that_does():
     assert (None, Slot(local="2026-03-29T02:30", at=utc("2026-03-29T01:00"))) == (before, after)
 
 
-def test_a_local_time_that_comes_twice_is_due_once():
+def test_a_local_time_that_occurs_twice_is_due_once():
     minutes = [utc("2026-10-25T00:00") + timedelta(minutes=minute) for minute in range(150)]
 
     slots = {latest_slot("30 2 * * *", BERLIN, now=now) for now in minutes} - {None}

@@ -1,4 +1,4 @@
-"""When an alert escalates, by which rules, and that it does so once by each at each peak."""
+"""When an alert escalates, by which rules, and that each rule escalates once per peak."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,27 +27,29 @@ ALERT = Alert(
 )
 
 
-def rule(match: str = "acme/*", after: timedelta = HALF_AN_HOUR, *told: str, **more) -> Escalation:
+def rule(match: str = "acme/*", after: timedelta = HALF_AN_HOUR, *destinations: str, **more) -> Escalation:
     pattern = Pattern.parse(match)
     assert isinstance(pattern, Pattern)
-    return Escalation(match=pattern, after=after, destinations={"slack": told or ("#oncall",)}, **more)
+    return Escalation(
+        match=pattern, after=after, destinations={"slack": destinations or ("#oncall",)}, **more
+    )
 
 
-def test_it_escalates_when_its_time_has_come_and_not_before() -> None:
+def test_an_alert_escalates_when_the_time_of_the_rule_has_passed_and_not_before() -> None:
     rules = (rule(severity=Severity.CRITICAL),)
     assert (Transition(alert=ALERT), ()) == escalate(
         ALERT, rules, now=NOON + HALF_AN_HOUR - timedelta(seconds=1)
     )
 
     now = NOON + HALF_AN_HOUR
-    transition, told = escalate(ALERT, rules, now=now)
-    assert (Destination("slack", "#oncall"),) == told
+    transition, notified = escalate(ALERT, rules, now=now)
+    assert (Destination("slack", "#oncall"),) == notified
     assert (Reason.ESCALATED, True) == (transition.reason, transition.edit)
     assert transition.alert is not None
     assert now == transition.alert.escalated_at
 
 
-def test_it_escalates_once_by_a_rule_and_again_at_a_higher_peak() -> None:
+def test_an_alert_escalates_once_per_rule_and_again_at_a_higher_peak() -> None:
     now = NOON + HALF_AN_HOUR
     first, _ = escalate(ALERT, (rule(),), now=now)
     assert first.alert is not None
@@ -55,13 +57,13 @@ def test_it_escalates_once_by_a_rule_and_again_at_a_higher_peak() -> None:
 
     worse = replace(first.alert, severity=Severity.DEPLETED, peak=Severity.DEPLETED, raised_at=now)
     assert () == escalate(worse, (rule(),), now=now)[1]
-    again, told = escalate(worse, (rule(),), now=now + HALF_AN_HOUR)
-    assert (Destination("slack", "#oncall"),) == told
+    again, notified = escalate(worse, (rule(),), now=now + HALF_AN_HOUR)
+    assert (Destination("slack", "#oncall"),) == notified
     assert again.alert is not None
     assert [Severity.CRITICAL, Severity.DEPLETED] == [done.peak for done in again.alert.escalated]
 
 
-def test_a_rule_is_the_same_when_its_place_or_its_destinations_have_changed() -> None:
+def test_a_rule_stays_the_same_when_its_position_or_destinations_change() -> None:
     done = replace(ALERT, escalated=(Escalated(rule=rule().name, peak=Severity.CRITICAL, at=NOON),))
     now = NOON + timedelta(days=1)
     other = rule("acme/checkout", HALF_AN_HOUR, "#cto")
@@ -91,12 +93,12 @@ def test_all_rules_that_are_due_notify_their_destinations_once() -> None:
     ],
     ids=["acknowledged", "untold", "milder", "another wallet"],
 )
-def test_what_no_rule_means_does_not_escalate(alert: Alert) -> None:
+def test_an_alert_that_no_rule_matches_does_not_escalate(alert: Alert) -> None:
     rules = (rule(severity=Severity.CRITICAL),)
     assert () == escalate(alert, rules, now=NOON + timedelta(days=1))[1]
 
 
-def test_a_clock_that_was_set_back_does_not_put_it_off_by_more_than_its_time() -> None:
+def test_setting_the_clock_back_delays_an_escalation_by_at_most_the_time_of_the_rule() -> None:
     now = NOON - timedelta(hours=5)
     seen = pass_time(ALERT, now=now, silenced=False, remind_every=timedelta(0)).alert
     assert seen is not None
@@ -110,5 +112,5 @@ def test_coming_escalations_are_shown_soonest_first_without_those_that_match_no_
         rule("acme/*", HALF_AN_HOUR, "#oncall"),
     )
     assert [Destination("slack", "#oncall"), Destination("slack", "#late")] == [
-        told for _, (told,) in upcoming(rules, ALERT)
+        notified for _, (notified,) in upcoming(rules, ALERT)
     ]

@@ -1,4 +1,4 @@
-"""Times as people write them: the configured zone's wall clock, or an offset, and no guessing where clocks change."""
+"""Times as people write them: local time of the configured zone or with an offset; ambiguous times are refused."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -32,18 +32,18 @@ SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
         ("2026-10-25T02:30+01:00", BERLIN, datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
     ],
 )
-def test_a_time_is_local_unless_an_offset_stands_there(text: str, zone: ZoneInfo, instant: datetime) -> None:
+def test_a_time_is_local_unless_it_has_an_offset(text: str, zone: ZoneInfo, instant: datetime) -> None:
     assert instant == read_instant(text, zone, now=NOW)
 
 
-def test_a_time_that_the_clocks_skip_is_refused_with_the_next() -> None:
+def test_a_skipped_local_time_is_refused_with_the_next_valid_one() -> None:
     assert (
         "is 2026-03-29T02:30, which is skipped in Europe/Berlin when the clocks change:"
         " the next time is 2026-03-29T03:30+02:00" == str(read_instant("2026-03-29T02:30", BERLIN, now=NOW))
     )
 
 
-def test_a_time_that_comes_twice_is_refused_with_both() -> None:
+def test_a_time_that_occurs_twice_is_refused_with_both_offsets() -> None:
     assert (
         "is 2026-10-25T02:30, which occurs twice in Europe/Berlin when the clocks change:"
         " write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00"
@@ -52,7 +52,7 @@ def test_a_time_that_comes_twice_is_refused_with_both() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-12-01T25:00", "2026-13-01T20:00"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_text_that_is_not_a_time_is_refused(text: str) -> None:
     assert f"must be a time such as 2026-12-01T20:00, not {text!r}" == str(
         read_instant(text, BERLIN, now=NOW)
     )
@@ -69,7 +69,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         "9999-12-31T23:59-14:00",
     ],
 )
-def test_what_nobody_means_is_refused(text: str) -> None:
+def test_an_implausible_time_is_refused(text: str) -> None:
     assert f"is {text.removesuffix('Z')}" in str(read_instant(text, SHANGHAI, now=NOW))
     assert "it must be between 1970 and 2028-11-25" in str(read_day_end(text, SHANGHAI, now=NOW))
 
@@ -79,13 +79,13 @@ def test_what_nobody_means_is_refused(text: str) -> None:
     st.timedeltas(),
     st.sampled_from([SHANGHAI, BERLIN, ZoneInfo("Pacific/Kiritimati"), timezone(timedelta(hours=-14))]),
 )
-def test_no_instant_is_too_far_to_be_shown(at: datetime, span: timedelta, zone: ZoneInfo) -> None:
+def test_every_instant_can_be_shown(at: datetime, span: timedelta, zone: ZoneInfo) -> None:
     local_time(at, zone)
     local_time(add_span(at, span), zone)
 
 
 @given(st.text() | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(str))
-def test_whatever_is_typed_is_an_instant_nearby_or_refused(text: str) -> None:
+def test_any_text_is_a_plausible_instant_or_refused(text: str) -> None:
     at = read_day_end(text, SHANGHAI, now=NOW)
     if isinstance(at, datetime):
         assert datetime(1970, 1, 1, tzinfo=UTC) <= at <= NOW + timedelta(days=732)
@@ -102,14 +102,14 @@ def test_a_day_ends_with_its_last_local_minute(text: str, instant: datetime) -> 
     assert instant == read_day_end(text, SHANGHAI, now=NOW)
 
 
-def test_what_is_no_day_is_refused() -> None:
+def test_text_that_is_not_a_day_is_refused() -> None:
     assert "must be a day such as 2026-12-01, not 'soon'" == str(read_day_end("soon", SHANGHAI, now=NOW))
 
 
 @pytest.mark.parametrize(
     ("at", "day"),
     [
-        ("2026-11-24T10:00", "2026-11-23"),  # a Tuesday: on Monday one is in time
+        ("2026-11-24T10:00", "2026-11-23"),  # a Tuesday: Monday is early enough
         ("2026-11-24T00:00", "2026-11-23"),
         ("2026-11-23T10:00", "2026-11-20"),  # a Monday: on Friday
         ("2026-11-22T10:00", "2026-11-20"),
@@ -117,7 +117,7 @@ def test_what_is_no_day_is_refused() -> None:
         ("2026-11-20T23:00", "2026-11-19"),
     ],
 )
-def test_one_acts_in_time_on_the_working_day_before(at: str, day: str) -> None:
+def test_the_latest_day_to_act_is_the_working_day_before(at: str, day: str) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     assert day == working_day_before(datetime.fromisoformat(at).replace(tzinfo=zone), zone).isoformat()
 
@@ -130,7 +130,7 @@ def test_one_acts_in_time_on_the_working_day_before(at: str, day: str) -> None:
         ("2026-11-29T09:00", "2026-11-30"),
     ],
 )
-def test_what_is_ordered_arrives_on_a_working_day(at: str, day: str) -> None:
+def test_an_order_arrives_on_a_working_day(at: str, day: str) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     local = datetime.fromisoformat(at).replace(tzinfo=zone).astimezone(UTC)
     assert day == working_day_from(local, zone).isoformat()
@@ -140,7 +140,7 @@ def test_what_is_ordered_arrives_on_a_working_day(at: str, day: str) -> None:
     ("at", "day"),
     [
         ("2026-02-24T15:00", "2026-02-14"),  # after the Spring Festival, from 15 to 23 February
-        ("2026-02-15T09:00", "2026-02-14"),  # a Saturday that is worked
+        ("2026-02-15T09:00", "2026-02-14"),  # a Saturday that is a working day
         ("2026-03-02T09:00", "2026-02-28"),  # likewise
         ("2026-03-09T09:00", "2026-03-06"),
     ],

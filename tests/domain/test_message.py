@@ -1,4 +1,4 @@
-"""What waited together is told as one message: the latest truth, once."""
+"""Pending messages of one alert are merged into one message with the latest state."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def _message(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") ->
 
 
 @pytest.mark.parametrize(
-    ("told_as", "waited"),
+    ("merged_reason", "pending"),
     [
         (OPENED, [OPENED, WORSENED]),
         (OPENED, [OPENED, REMINDER]),
@@ -50,38 +50,38 @@ def _message(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") ->
         (RECOVERED, [REMINDER, RECOVERED]),
     ],
 )
-def test_messages_that_waited_together_have_one_reason_and_the_latest_figures(
-    told_as: Reason, waited: list[Reason | None]
+def test_merged_messages_have_one_reason_and_the_latest_measurement(
+    merged_reason: Reason, pending: list[Reason | None]
 ) -> None:
-    one = merged([_message(reason, minute) for minute, reason in enumerate(waited)], delivered=True)
+    message = merged([_message(reason, minute) for minute, reason in enumerate(pending)], delivered=True)
 
-    latest = len(waited) - 1
-    assert (told_as, 100 - latest, NOON + timedelta(minutes=latest)) == (
-        one.reason,
-        one.measurement.reading,
-        one.at,
+    latest = len(pending) - 1
+    assert (merged_reason, 100 - latest, NOON + timedelta(minutes=latest)) == (
+        message.reason,
+        message.measurement.reading,
+        message.at,
     )
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
-def test_a_single_message_that_waited_is_sent_as_it_was_decided(reason: Reason | None) -> None:
+def test_a_single_pending_message_is_sent_unchanged(reason: Reason | None) -> None:
     assert _message(reason) == merged([_message(reason)], delivered=True)
 
 
-def test_what_worsened_twice_did_so_from_where_it_stood_first() -> None:
+def test_two_merged_worsenings_start_from_the_first_severity() -> None:
     first = replace(_message(WORSENED, 0), previous_peak=Severity.WARNING)
     second = changed(_message(WORSENED, 1), previous_peak=Severity.CRITICAL, severity=Severity.DEPLETED)
 
     assert replace(second, previous_peak=Severity.WARNING) == merged([first, second], delivered=True)
 
 
-def test_an_alert_that_opened_and_recovered_unnotified_is_sent_as_both() -> None:
-    waited = [_message(OPENED, 0), _message(RECOVERED, 1)]
+def test_an_opening_and_a_recovery_are_merged_into_both() -> None:
+    pending = [_message(OPENED, 0), _message(RECOVERED, 1)]
 
-    assert replace(_message(RECOVERED, 1), opening_undelivered=True) == merged(waited, delivered=False)
+    assert replace(_message(RECOVERED, 1), opening_undelivered=True) == merged(pending, delivered=False)
 
 
-def test_a_member_of_a_group_is_shown_as_it_was_last_and_new_ones_at_the_end() -> None:
+def test_a_group_shows_the_latest_state_of_each_member_and_new_members_at_the_end() -> None:
     group = GroupMessage(
         group_id="g",
         at=NOON,
@@ -140,7 +140,7 @@ def test_a_group_mentions_whoever_its_new_members_mention_once() -> None:
 @pytest.mark.parametrize(
     ("messages", "balance", "lasts"), [(600, 1200, 2), (600, 0, 0), (0, 1200, None), (1, 8761, None)]
 )
-def test_a_balance_lasts_as_long_as_a_spikes_pace_says(
+def test_a_balance_lasts_as_long_as_it_does_at_the_rate_of_the_spike(
     messages: int, balance: int, lasts: int | None
 ) -> None:
     until = NOON + timedelta(hours=1)
@@ -154,7 +154,7 @@ def test_an_alert_is_muted_by_any_of_these(cause: str) -> None:
     assert MutedCounts(**{cause: 1}).any
 
 
-def test_messages_that_were_saved_mute_nothing() -> None:
+def test_counts_of_messages_that_were_not_sent_do_not_mute_anything() -> None:
     assert not NOTHING_MUTED.any
     assert not MutedCounts(spared_by_grouping=5, spared_by_flapping=5).any
 

@@ -1,4 +1,4 @@
-"""When a wallet is read next: always from `fastest` to `every`, and the sooner the nearer it is to a limit."""
+"""When a wallet is read next: between `fastest` and `every` later, and sooner the nearer it is to a limit."""
 
 import heapq
 from collections import Counter
@@ -47,7 +47,7 @@ def wait(*balances: WatchedBalance, **changes) -> timedelta:
 
 
 def shared(account: str = "acme") -> timedelta:
-    """When the account's wallets are all read, after noon."""
+    """Return when all wallets of the account are read together, after noon."""
     return wait(balance(10**9), account=account)
 
 
@@ -104,11 +104,11 @@ def test_the_next_reading_is_from_fastest_to_every_later(
 
 
 @given(readings, readings, hours, st.floats(0, 1000))
-def test_less_is_never_read_later(reading, more, p10, pace):
+def test_a_lower_balance_is_never_read_later(reading, more, p10, pace):
     near = balance(reading, estimate(p10), pace=pace)
     far = balance(reading + more, estimate(p10 * (reading + more) / max(reading, 1)), pace=pace)
     if reading == 0 or any(reading < limit <= reading + more for limit in (2_000, 10_000)):
-        return  # another limit is the next one
+        return  # with less quota another limit may be the next one
 
     assert wait(near) <= wait(far)
 
@@ -127,11 +127,11 @@ def test_far_from_every_limit_it_waits_for_the_reading_of_the_whole_account():
     assert found.at + INTERVALS.every == again.at
 
 
-def test_accounts_are_spread_over_the_interval():
+def test_readings_of_accounts_are_spread_over_the_interval():
     assert 20 < len({shared(f"account {number}") for number in range(100)})
 
 
-def test_wallets_of_an_account_meet_whatever_their_own_intervals_are():
+def test_wallets_of_an_account_are_read_together_with_any_intervals():
     together = NOON + shared()
     for p10 in (0.5, 1.0, 2.5, 4.0, 50.0):
         at = NOON
@@ -140,19 +140,19 @@ def test_wallets_of_an_account_meet_whatever_their_own_intervals_are():
         assert together == at
 
 
-def test_what_could_be_crossed_in_two_hours_is_read_within_a_sixth_of_them():
-    # 10,000 of 20,000 are left above the limit, of four hours by the P10
+def test_a_limit_that_could_be_crossed_in_two_hours_is_read_within_a_sixth_of_that_time():
+    # 10,000 of 20,000 messages are left above the limit; the P10 of the runway is four hours
     found = ask(balance(20_000, estimate(4.0)))
 
     assert (ReadReason.NEAR, Category.INDUSTRY) == (found.reason, found.category)
     assert 10 * MINUTE < found.at - NOON <= 20 * MINUTE
 
 
-def test_a_sudden_pace_is_followed_without_any_history():
+def test_a_sudden_rise_in_usage_shortens_the_interval_without_any_history():
     assert 4 * MINUTE >= wait(balance(20_000, pace=50_000))
 
 
-def test_a_burst_that_reaches_the_limit_counts_by_how_often_bursts_come():
+def test_a_burst_that_could_reach_the_limit_counts_by_how_often_bursts_occur():
     bursts = estimate(5000.0, bursts_per_day=12.0, burst=15_000.0)
 
     assert ReadReason.NEAR is ask(balance(20_000, bursts)).reason
@@ -160,7 +160,7 @@ def test_a_burst_that_reaches_the_limit_counts_by_how_often_bursts_come():
     assert ReadReason.FAR is ask(balance(50_000, bursts)).reason
 
 
-def test_what_is_below_a_limit_is_read_at_least_four_times_in_every():
+def test_a_balance_below_a_limit_is_read_at_least_four_times_per_every():
     for found in (ask(balance(9_000, estimate(900.0))), ask(balance(0))):
         assert ReadReason.CROSSED is found.reason
         assert found.at - NOON <= INTERVALS.every / 4
@@ -170,7 +170,7 @@ def test_a_balance_without_limits_is_far_from_them():
     assert ReadReason.FAR is ask(balance(5, estimate(0.1), limits=Limits())).reason
 
 
-def test_it_is_read_when_an_announced_send_begins_and_often_while_it_runs():
+def test_a_wallet_is_read_when_a_planned_send_begins_and_often_while_it_runs():
     begin = NOON + shared() - 5 * MINUTE if shared() > 6 * MINUTE else NOON + 2 * MINUTE
     send = [(begin.timestamp(), (begin + 300 * MINUTE).timestamp())]
     far = balance(10**6, estimate(5000.0), sends=send)
@@ -181,7 +181,7 @@ def test_it_is_read_when_an_announced_send_begins_and_often_while_it_runs():
     assert during.at - begin <= INTERVALS.every / 4
 
 
-def test_a_limit_on_the_rate_slows_all_wallets_of_the_account_down_and_none_beyond_every():
+def test_a_rate_limit_slows_all_wallets_of_the_account_down_but_not_beyond_every():
     near, nearer = balance(20_000, estimate(1.0)), balance(20_000, estimate(0.2))
 
     assert ReadReason.RATE_LIMITED is ask(nearer, slowdown=4).reason
@@ -190,7 +190,7 @@ def test_a_limit_on_the_rate_slows_all_wallets_of_the_account_down_and_none_beyo
     assert wait(nearer, slowdown=1024) <= INTERVALS.every
 
 
-def test_without_anything_to_choose_intervals_are_regular_and_do_not_drift():
+def test_fixed_intervals_are_regular_and_do_not_drift():
     intervals = replace(INTERVALS, fastest=INTERVALS.every)
     found = next_reading(
         [balance(0)], account="acme", due_at=NOON, read_at=NOON + MINUTE, intervals=intervals
@@ -228,12 +228,12 @@ def retry(**changes: Any) -> timedelta:
         ({"retry_after": 5000 * MINUTE}, 120),
     ],
 )
-def test_what_fails_is_tried_less_often_the_longer_it_fails(changes, minutes):
+def test_a_failing_wallet_is_tried_less_often_the_longer_it_fails(changes, minutes):
     assert minutes * MINUTE == retry(**changes)
 
 
-def test_no_wallet_starves_when_more_requests_are_wanted_than_the_rate_allows():
-    # 30 near wallets want to be read each minute, 300 far ones each hour: 35 requests a minute, and ten are allowed
+def test_every_wallet_is_read_when_more_requests_are_due_than_the_rate_allows():
+    # 30 wallets near a limit are due every minute, 300 others every hour: 35 requests a minute, but ten are allowed
     waiting = [(NOON, number) for number in range(330)]
     num_read: Counter[int] = Counter()
     at = NOON

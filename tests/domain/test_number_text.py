@@ -1,4 +1,4 @@
-"""Numbers as people type them: read in one way, or refused with what to write instead."""
+"""Numbers as people type them: unambiguous, or refused with what to write instead."""
 
 from decimal import Decimal
 
@@ -53,7 +53,7 @@ def test_a_quantity_is_read_in_english_and_chinese(text: str, number: int) -> No
         ("5 apples", "must be a whole number"),
     ],
 )
-def test_what_could_mean_something_else_is_refused(text: str, fault: str) -> None:
+def test_an_ambiguous_number_is_refused(text: str, fault: str) -> None:
     assert fault in str(read_quantity(text))
 
 
@@ -67,11 +67,13 @@ def test_what_could_mean_something_else_is_refused(text: str, fault: str) -> Non
         ("0.125", Decimal("0.125")),
     ],
 )
-def test_a_number_that_is_no_count_has_a_fraction_and_no_unit(text: str, expected: Decimal | None) -> None:
+def test_a_number_that_is_not_a_count_may_have_a_fraction_but_no_unit(
+    text: str, expected: Decimal | None
+) -> None:
     assert expected == read_number(text)
 
 
-def test_a_unit_may_be_allowed_for_a_number_that_is_no_count() -> None:
+def test_a_unit_may_be_allowed_for_a_number_that_is_not_a_count() -> None:
     assert Decimal(1500) == read_number("1.5k", has_unit=True)
 
 
@@ -90,11 +92,11 @@ def test_with_a_comma_for_decimals_both_readings_are_named(text: str, expected: 
     assert expected == (found if isinstance(found, Decimal) else str(found))
 
 
-def test_for_a_count_the_whole_reading_is_meant() -> None:
+def test_a_count_is_read_as_a_whole_number() -> None:
     assert Decimal(1500) == read_number("1,500", is_count=True, comma_is_decimal=True)
 
 
-def test_a_count_is_whole_and_can_be_stored() -> None:
+def test_a_count_is_a_whole_number_that_can_be_stored() -> None:
     assert 3 == as_count(Decimal("3.0"), "3.0")
     assert "whole number of messages" in str(as_count(Decimal("3.5"), "3.5"))
     assert MAX_BALANCE == as_count(Decimal(MAX_BALANCE), "")

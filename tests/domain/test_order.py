@@ -1,4 +1,4 @@
-"""An order has arrived when what finance bought is there, and a top-up belongs to the oldest order that it fits."""
+"""An order has arrived when its quota is there, and a top-up belongs to the oldest order that it fits."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,14 +49,14 @@ def top_up(messages: int, *, wallet: WalletName = POOL, later: timedelta = timed
         (1_000, 100_000, 99_000),  # of 1,000 that have arrived, no more than 1,000 can hide usage
     ],
 )
-def test_an_order_is_complete_when_only_what_was_used_meanwhile_is_missing(
+def test_an_order_is_complete_when_only_the_usage_of_the_meantime_is_missing(
     arrived: int, hidden_use: int, missing: int
 ) -> None:
     order = replace(ORDER, arrived=arrived, hidden_use=hidden_use)
     assert (missing, missing == 0) == (order.missing, order.is_complete)
 
 
-def test_nothing_is_missing_of_a_cancelled_order() -> None:
+def test_a_cancelled_order_has_nothing_missing() -> None:
     assert 0 == replace(ORDER, cancelled_at=NOON).missing
 
 
@@ -95,7 +95,7 @@ def test_a_top_up_belongs_to_an_order_that_it_fits(
     assert matched == [match.messages for match in match_top_up(top_up(messages), orders)]
 
 
-def test_the_oldest_order_is_served_first_and_of_two_of_one_instant_the_first_recorded() -> None:
+def test_the_oldest_order_is_filled_first_and_of_two_of_one_instant_the_first_recorded() -> None:
     older = replace(ORDER, id="3", ordered_at=NOON - timedelta(days=1), quantity=30_000)
     twins = [replace(ORDER, id="10"), replace(ORDER, id="2")]
     assert [Match("9", "3", 30_000), Match("9", "2", 100_000), Match("9", "10", 20_000)] == match_top_up(
@@ -124,7 +124,7 @@ def test_a_top_up_at_a_full_hour_is_booked_in_the_hour_before() -> None:
         (99.5, None, 100),
     ],
 )
-def test_whole_packages_are_bought_or_else_a_number_of_two_figures(
+def test_a_purchase_is_whole_packages_or_a_number_of_two_figures(
     messages: float, size: int | None, bought: int
 ) -> None:
     assert bought == in_packages(messages, size)
@@ -173,7 +173,7 @@ def test_the_shortfalls_of_an_account_are_added_up_before_they_are_rounded() -> 
     )
 
 
-def test_what_is_on_order_needs_no_purchase_and_comes_last() -> None:
+def test_ordered_quota_needs_no_purchase_and_comes_last() -> None:
     found = purchases(
         {
             BalanceKey(OTHER, Category.VOICE): (advised(0, ordered=10, days=0), timedelta(days=2)),

@@ -1,4 +1,4 @@
-"""What is said beforehand agrees with what `verdict` and `alert` do then."""
+"""The outlook agrees with what `verdict` and `alert` decide later."""
 
 import math
 from dataclasses import replace
@@ -46,17 +46,17 @@ def an_alert(**changes) -> Alert:
     subject = AlertSubject(
         kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme/shop"), category=Category.INDUSTRY
     )
-    told = Alert(
+    warning = Alert(
         subject=subject, severity=Severity.WARNING, peak=Severity.WARNING, opened_at=NOW, told_at=NOW
     )
-    return replace(told, **changes)
+    return replace(warning, **changes)
 
 
 def kinds(standing: BalanceStanding) -> list[str]:
     return [prospect.kind.value for prospect in outlooks(standing)]
 
 
-def test_each_limit_is_expected_when_the_use_reaches_it():
+def test_each_limit_is_expected_when_usage_reaches_it():
     assert [
         (LimitColumn.WARNING_BELOW, NOW + timedelta(days=8)),
         (LimitColumn.CRITICAL_BELOW, NOW + timedelta(days=9.8)),
@@ -73,7 +73,7 @@ def test_at_the_expected_instant_the_limit_is_about_to_be_crossed():
     assert judge(int(left) - 1, UNKNOWN, LIMITS, ever_positive=True, margin=0).severity is Severity.WARNING
 
 
-def test_without_use_no_limit_is_in_sight():
+def test_without_usage_no_limit_is_expected():
     endless = Estimate(
         burn_per_day=0.0, runway=Runway(p10=math.inf, p50=math.inf, p90=math.inf, judged=math.inf)
     )
@@ -98,11 +98,11 @@ def test_with_an_unknown_runway_counts_are_judged_and_days_are_not():
         (a_standing(500), "next_reading"),
     ],
 )
-def test_what_keeps_it_silent_is_said_alone(standing, kind):
+def test_a_balance_that_cannot_open_an_alert_has_one_outlook_with_the_reason(standing, kind):
     assert [kind] == kinds(standing)
 
 
-def test_a_silence_and_a_failing_wallet_are_said_before_the_limits():
+def test_a_silence_and_a_failing_wallet_are_shown_before_the_limits():
     until = NOW + timedelta(hours=4)
     standing = a_standing(is_failing=True, silenced_until=until)
 
@@ -119,7 +119,7 @@ def test_a_wallet_that_cannot_be_read_shows_when_its_alert_opens():
     ) == outlooks(standing)
 
 
-def test_a_notified_warning_is_sent_again_as_critical_as_a_reminder_or_as_recovered():
+def test_a_sent_warning_is_followed_by_critical_a_reminder_or_a_recovery():
     standing = a_standing(500, alert=an_alert())
 
     assert (
@@ -150,7 +150,7 @@ def test_a_notified_warning_is_sent_again_as_critical_as_a_reminder_or_as_recove
     ) == outlooks(standing)
 
 
-def test_a_critical_alert_is_sent_again_when_nothing_is_left():
+def test_a_critical_alert_is_followed_by_depleted():
     critical = an_alert(severity=Severity.CRITICAL, peak=Severity.CRITICAL)
 
     assert ["empties", "reminds", "recovers"] == kinds(a_standing(50, alert=critical))
@@ -163,11 +163,11 @@ def test_a_critical_alert_is_sent_again_when_nothing_is_left():
         ({"acknowledged_at": NOW, "expects_by": NOW + timedelta(days=2)}, "expects"),
     ],
 )
-def test_an_acknowledged_one_says_when_it_reminds_again(changes, kind):
+def test_an_acknowledged_alert_shows_when_it_reminds_again(changes, kind):
     assert kind in kinds(a_standing(500, alert=an_alert(**changes)))
 
 
-def test_a_muted_alert_names_the_severity_above_which_it_is_sent_all_the_same():
+def test_a_muted_alert_names_the_severity_above_which_it_is_sent_anyway():
     until = NOW + timedelta(hours=4)
     muted = an_alert(peak=None, muted_from=Severity.WARNING)
     first, *others = outlooks(a_standing(500, alert=muted, silenced_until=until))

@@ -1,4 +1,4 @@
-"""Patterns: what they mean, and what is said of those that mean nothing."""
+"""Patterns: what they match, and the faults of invalid ones."""
 
 import pytest
 from hypothesis import given
@@ -30,14 +30,12 @@ def parsed(text: str) -> Pattern:
         ("*acme/checkout*out", set()),
     ],
 )
-def test_a_star_is_any_run_of_characters_the_slash_included_and_case_counts(
-    text: str, meant: set[str]
-) -> None:
+def test_a_star_matches_any_characters_including_a_slash_and_case_matters(text: str, meant: set[str]) -> None:
     wallets = ["acme", "acme/checkout", "acme/a b", "acme2/shop", "ACME"]
     assert meant == {wallet for wallet in wallets if parsed(text).matches(WalletName(wallet), None)}
 
 
-def test_a_category_narrows_and_leaves_the_wallets_own_alerts_out() -> None:
+def test_a_category_narrows_a_pattern_and_excludes_alerts_of_the_wallet() -> None:
     assert [False, True] == [parsed("*:voice").matches(CHECKOUT, c) for c in (None, Category.VOICE)]
     assert not parsed("*:voice").matches(CHECKOUT, Category.MARKET)
     assert [False, True, True] == [
@@ -45,7 +43,7 @@ def test_a_category_narrows_and_leaves_the_wallets_own_alerts_out() -> None:
     ]
 
 
-def test_without_a_category_every_one_is_meant_and_the_wallet_as_a_whole() -> None:
+def test_without_a_category_a_pattern_matches_all_categories_and_alerts_of_the_wallet() -> None:
     assert all(parsed("acme").matches(POOL, category) for category in (None, *Category))
 
 
@@ -61,18 +59,18 @@ def test_without_a_category_every_one_is_meant_and_the_wallet_as_a_whole() -> No
         ("a" * 129 + "*", "has 130 characters: at most 129 are allowed"),
     ],
 )
-def test_a_pattern_that_can_mean_nothing_says_why(text: str, fault: str) -> None:
+def test_an_invalid_pattern_is_refused_with_the_reason(text: str, fault: str) -> None:
     assert fault == str(Pattern.parse(text))
 
 
-def test_exact_names_rank_before_patterns_then_length_without_stars_then_the_alphabet() -> None:
+def test_patterns_rank_by_exactness_then_length_without_stars_then_alphabet() -> None:
     texts = ["*", "a*c", "*bc", "acme/*", "acme**/", "zz", "acme"]
     ranked = sorted((WalletPattern(text=text) for text in texts), key=lambda pattern: pattern.rank)
     assert ["acme", "zz", "acme**/", "acme/*", "*bc", "a*c", "*"] == [pattern.text for pattern in ranked]
 
 
 @given(st.text("ab/*", max_size=8), st.text("ab/", max_size=8))
-def test_matching_agrees_with_a_plain_recursive_reading(pattern: str, name: str) -> None:
+def test_matching_agrees_with_a_simple_recursive_implementation(pattern: str, name: str) -> None:
     def fits(left: str, right: str) -> bool:
         if not left:
             return not right
@@ -84,7 +82,7 @@ def test_matching_agrees_with_a_plain_recursive_reading(pattern: str, name: str)
 
 
 @pytest.mark.parametrize("name", ["checkout", "验证码 2", "a_b-c.d", "हिन्दी", "x" * 64])
-def test_a_name_may_use_letters_of_any_script(name: str) -> None:
+def test_a_name_may_use_letters_of_any_writing_system(name: str) -> None:
     assert name_fault(name) is None
 
 
@@ -98,5 +96,5 @@ def test_a_name_may_use_letters_of_any_script(name: str) -> None:
         ("<!channel>", "holds '<': a name has letters, digits, space, '_', '.' and '-'"),
     ],
 )
-def test_a_name_that_cannot_be_used_says_why(name: str, fault: str) -> None:
+def test_an_invalid_name_is_refused_with_the_reason(name: str, fault: str) -> None:
     assert fault == name_fault(name)

@@ -1,4 +1,4 @@
-"""Quiet hours in local time, over midnight, over days and over the nights when the clocks change."""
+"""Quiet hours in local time, across midnight, across days and when the clocks change."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -37,7 +37,7 @@ def end(quiet: QuietHours, at: datetime) -> datetime | None:
         ("2026-11-25T08:00", None),
     ],
 )
-def test_hours_cross_midnight_and_end_where_they_say(at: str, until: str | None) -> None:
+def test_quiet_hours_cross_midnight_and_end_at_their_end_time(at: str, until: str | None) -> None:
     assert (None if until is None else local(until)) == end(quiet_hours(), local(at))
 
 
@@ -50,17 +50,17 @@ def test_hours_cross_midnight_and_end_where_they_say(at: str, until: str | None)
         ("2026-11-30T07:00", "2026-11-30T08:00"),
     ],
 )
-def test_a_night_the_whole_days_after_it_and_the_next_night_are_one(at: str, until: str | None) -> None:
+def test_a_night_quiet_days_and_the_next_night_are_one_period(at: str, until: str | None) -> None:
     weekend = quiet_hours(NIGHT, Weekday.SAT, Weekday.SUN)
     assert (None if until is None else local(until)) == end(weekend, local(at))
 
 
-def test_whole_days_that_touch_are_one() -> None:
+def test_adjacent_quiet_days_are_one_period() -> None:
     weekend = quiet_hours(None, Weekday.SAT, Weekday.SUN)
     assert local("2026-11-30T00:00") == end(weekend, local("2026-11-28T12:00"))
 
 
-def test_whole_days_alone_go_from_midnight_to_midnight() -> None:
+def test_quiet_days_without_hours_last_from_midnight_to_midnight() -> None:
     sunday = quiet_hours(None, Weekday.SUN)
     assert None is end(sunday, local("2026-11-28T23:59"))
     assert local("2026-11-30T00:00") == end(sunday, local("2026-11-29T00:00"))
@@ -71,33 +71,33 @@ def test_six_quiet_days_and_their_nights_end_on_the_seventh() -> None:
     assert local("2026-11-25T08:00") == end(quiet, local("2026-11-18T22:00"))
 
 
-def test_where_the_clocks_go_forward_the_night_is_an_hour_shorter() -> None:
+def test_the_night_is_an_hour_shorter_when_the_clocks_go_forward() -> None:
     begins, ends = local("2027-03-27T22:00"), local("2027-03-28T08:00")
     assert timedelta(hours=9) == ends - begins
     assert ends == end(quiet_hours(), begins) == end(quiet_hours(), ends - timedelta(seconds=1))
     assert None is end(quiet_hours(), ends)
 
 
-def test_where_the_clocks_go_back_the_night_is_an_hour_longer() -> None:
+def test_the_night_is_an_hour_longer_when_the_clocks_go_back() -> None:
     begins, ends = local("2026-10-24T22:00"), local("2026-10-25T08:00")
     assert timedelta(hours=11) == ends - begins
     assert ends == end(quiet_hours(), begins)
 
 
-def test_an_hour_that_comes_twice_ends_them_once_and_does_not_begin_them_again() -> None:
+def test_quiet_hours_that_end_in_a_repeated_hour_end_once() -> None:
     quiet = quiet_hours(DailyHours(time(22), time(2, 30)))
     assert local("2026-10-25T02:30") == end(quiet, local("2026-10-25T02:29"))
     assert None is end(quiet, local("2026-10-25T02:30"))
     assert None is end(quiet, local("2026-10-25T02:10", fold=1))
 
 
-def test_an_hour_that_comes_twice_begins_them_once_and_does_not_end_them() -> None:
+def test_quiet_hours_that_begin_in_a_repeated_hour_begin_once() -> None:
     quiet = quiet_hours(DailyHours(time(2, 30), time(6)))
     assert local("2026-10-25T06:00") == end(quiet, local("2026-10-25T02:45"))
     assert local("2026-10-25T06:00") == end(quiet, local("2026-10-25T02:10", fold=1))
 
 
-def test_a_time_that_is_skipped_counts_as_the_next_that_is() -> None:
+def test_a_skipped_local_time_counts_as_the_next_existing_one() -> None:
     ends_in_the_gap = quiet_hours(DailyHours(time(22), time(2, 30)))
     assert local("2027-03-28T03:00") == end(ends_in_the_gap, local("2027-03-28T01:59"))
     assert None is end(ends_in_the_gap, local("2027-03-28T03:00"))
@@ -105,7 +105,7 @@ def test_a_time_that_is_skipped_counts_as_the_next_that_is() -> None:
     assert None is end(inside_the_gap, local("2027-03-28T03:00"))
 
 
-def test_only_what_is_below_the_severity_and_not_notified_yet_waits() -> None:
+def test_only_unsent_alerts_below_the_severity_wait() -> None:
     quiet = Quiet(below=Severity.CRITICAL, until=local("2026-11-25T08:00"))
     alert = Alert(
         subject=AlertSubject(kind=AlertKind.STALE, wallet=WalletName("acme")),
@@ -115,8 +115,8 @@ def test_only_what_is_below_the_severity_and_not_notified_yet_waits() -> None:
     )
 
     def waits(severity: Severity, peak: Severity | None) -> bool:
-        told = Alert(subject=alert.subject, severity=severity, peak=peak, opened_at=alert.opened_at)
-        return waiting_until(quiet, told) == quiet.until
+        current = Alert(subject=alert.subject, severity=severity, peak=peak, opened_at=alert.opened_at)
+        return waiting_until(quiet, current) == quiet.until
 
     assert [True, False, False] == [
         waits(Severity.WARNING, None),

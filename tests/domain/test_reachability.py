@@ -1,4 +1,4 @@
-"""When a wallet that can't be read is worth a word, and how many wallets share one."""
+"""When a wallet that can't be read has an alert, and which wallets share one alert."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,14 +24,14 @@ def reach(*, good_ago=None, first_ago=HALF_AN_HOUR, failed=True, rejections=0) -
     )
 
 
-def stale(one: Reach, *, rejected=False) -> Severity:
-    return judge_staleness(one, now=NOON, stale_after=HALF_AN_HOUR, rejected=rejected).severity
+def stale(reachability: Reach, *, rejected=False) -> Severity:
+    return judge_staleness(reachability, now=NOON, stale_after=HALF_AN_HOUR, rejected=rejected).severity
 
 
 @pytest.mark.parametrize(
     ("rejections", "severity"), [(0, Severity.UNKNOWN), (1, Severity.UNKNOWN), (2, Severity.CRITICAL)]
 )
-def test_credentials_are_rejected_after_two_refusals_running(rejections, severity):
+def test_credentials_are_rejected_after_two_refusals_in_a_row(rejections, severity):
     assert severity is judge_credentials(reach(rejections=rejections)).severity
 
 
@@ -54,7 +54,7 @@ def test_stale_counts_from_the_first_attempt_of_one_never_read():
     assert Severity.UNKNOWN is stale(reach(first_ago=timedelta(minutes=29)))
 
 
-def test_a_first_refusal_waits_for_the_second_and_opens_no_stale_in_between():
+def test_a_first_refusal_opens_neither_a_credentials_nor_a_stale_alert():
     assert Severity.UNKNOWN is stale(reach(good_ago=timedelta(days=2), rejections=1))
 
 
@@ -62,11 +62,11 @@ def test_a_pause_alone_is_not_stale():
     assert Severity.OK is stale(reach(good_ago=timedelta(days=2), failed=False))
 
 
-def test_rejected_credentials_leave_nothing_for_stale_to_say():
+def test_rejected_credentials_open_no_stale_alert():
     assert Severity.OK is stale(reach(good_ago=timedelta(days=2), rejections=2), rejected=True)
 
 
-def test_a_failure_before_its_time_sends_nothing():
+def test_a_short_failure_sends_nothing():
     assert NO_DATA == judge_staleness(
         reach(good_ago=timedelta(0)), now=NOON, stale_after=HALF_AN_HOUR, rejected=False
     )
@@ -84,17 +84,17 @@ def standing(wallet, fault="unreachable", members=()) -> Alert:
     )
 
 
-def test_a_wallet_alone_with_its_fault_has_its_own_alert():
+def test_a_single_failing_wallet_has_its_own_alert():
     assert (Shared(existing=None, wallet=WEB, fault="permission"),) == share("acme", {WEB: "permission"}, [])
 
 
-def test_two_with_the_same_fault_share_one_of_the_account():
+def test_two_wallets_with_the_same_fault_share_an_alert_of_the_account():
     assert (Shared(existing=None, wallet=POOL, fault="unreachable", members=(WEB, SHOP)),) == share(
         "acme", {WEB: "unreachable", SHOP: "unreachable"}, []
     )
 
 
-def test_the_second_to_go_stale_widens_the_alert_of_the_first():
+def test_a_second_stale_wallet_joins_the_alert_of_the_first():
     first = standing(WEB)
 
     assert (Shared(existing=first, wallet=POOL, fault="unreachable", members=(WEB, SHOP)),) == share(
@@ -102,7 +102,7 @@ def test_the_second_to_go_stale_widens_the_alert_of_the_first():
     )
 
 
-def test_what_the_account_shares_is_joined_as_long_as_it_is_open():
+def test_wallets_join_the_shared_alert_as_long_as_it_is_open():
     shared = standing(POOL, members=(WEB, SHOP))
 
     assert (Shared(existing=shared, wallet=POOL, fault="unreachable", members=(WEB, SHOP, API)),) == share(
@@ -118,7 +118,7 @@ def test_another_fault_is_reported_separately():
     )
 
 
-def test_the_shared_pool_goes_with_the_alert_that_bears_its_name():
+def test_the_shared_pool_belongs_to_the_alert_with_its_name():
     shared = standing(POOL, members=(WEB, SHOP))
 
     assert (Shared(existing=shared, wallet=POOL, fault="unreachable", members=(WEB, SHOP, POOL)),) == share(
@@ -126,7 +126,7 @@ def test_the_shared_pool_goes_with_the_alert_that_bears_its_name():
     )
 
 
-def test_the_alert_of_a_lone_shared_pool_is_widened_too():
+def test_other_wallets_join_the_alert_of_a_failing_shared_pool():
     alone = standing(POOL)
 
     assert (Shared(existing=alone, wallet=POOL, fault="unreachable", members=(POOL, WEB)),) == share(

@@ -1,4 +1,4 @@
-"""Routes: the first that matches decides, for each channel by itself."""
+"""Routes: the first match decides, separately for each channel."""
 
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.pattern import Pattern
@@ -15,7 +15,7 @@ def pattern(text: str) -> Pattern:
     return parsed
 
 
-def test_without_a_route_the_defaults_are_notified() -> None:
+def test_without_a_route_the_default_destinations_are_used() -> None:
     table = RoutingTable(defaults=DEFAULTS)
     assert (
         ("slack", "#ops"),
@@ -46,7 +46,7 @@ def test_an_empty_list_notifies_nobody_on_that_channel() -> None:
     assert (("slack", "#ops"),) == table.destinations(WALLET, None, Severity.CRITICAL)
 
 
-def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
+def test_a_route_with_a_severity_matches_it_and_worse_and_skips_lower_ones() -> None:
     table = RoutingTable(
         routes=(
             Route(
@@ -57,8 +57,14 @@ def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
         ),
         defaults=DEFAULTS,
     )
-    told = {s: table.destinations(WALLET, Category.MARKET, s)[0][1] for s in Severity if s > Severity.OK}
-    assert {Severity.WARNING: "#ops", Severity.CRITICAL: "#pager", Severity.DEPLETED: "#pager"} == told
+    by_severity = {
+        s: table.destinations(WALLET, Category.MARKET, s)[0][1] for s in Severity if s > Severity.OK
+    }
+    assert {
+        Severity.WARNING: "#ops",
+        Severity.CRITICAL: "#pager",
+        Severity.DEPLETED: "#pager",
+    } == by_severity
 
 
 def test_a_channel_that_is_not_configured_is_never_notified() -> None:
@@ -69,7 +75,7 @@ def test_a_channel_that_is_not_configured_is_never_notified() -> None:
     assert (("email", "finance@example.com"),) == table.destinations(WALLET, None, Severity.WARNING)
 
 
-def test_a_pattern_with_a_category_does_not_take_the_wallets_own_alerts() -> None:
+def test_a_pattern_with_a_category_does_not_match_alerts_of_the_wallet() -> None:
     table = RoutingTable(
         routes=(Route(match=pattern("*:*"), destinations={"slack": ("#balances",)}),),
         defaults={"slack": ("#ops",)},
@@ -77,7 +83,7 @@ def test_a_pattern_with_a_category_does_not_take_the_wallets_own_alerts() -> Non
     assert (("slack", "#ops"),) == table.destinations(WALLET, None, Severity.WARNING)
 
 
-def test_a_route_mentions_everybody_named_for_this_severity_or_a_lesser_one_once() -> None:
+def test_a_route_mentions_everyone_named_for_the_severity_or_a_lower_one_once() -> None:
     route = Route(
         match=pattern("acme/*"),
         mention={Severity.WARNING: ("U1A",), Severity.CRITICAL: ("here", "U1A")},

@@ -1,4 +1,4 @@
-"""Runways and advice: what a stored value means when it is read back, and what is left to buy."""
+"""Runways and order advice: how stored values are read, and what remains to be bought."""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from balancebot.domain.runway import NO_END_HOURS, Estimate, OrderAdvice, Runway
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def test_no_end_in_sight_is_stored_as_null_and_read_as_infinite() -> None:
+def test_an_infinite_runway_is_stored_as_null() -> None:
     stored: dict[str, Any] = {"p10": 3.0, "p50": None, "p90": None, "judged": 0.0}
     runway = Runway(**stored)
     assert (3.0, math.inf, math.inf, 0.0) == (runway.p10, runway.p50, runway.p90, runway.judged)
@@ -34,11 +34,11 @@ def test_a_reading_lasts_by_its_usual_usage(
         (50_000, 20_000, 0, 0, 20_000),
         (50_000, 20_000, 5_000, 4_000, 11_000),
         (50_000, 20_000, 15_000, 9_000, 0),
-        (50_000, 0, 5_000, 0, 50_000),  # stored before the shortfall was
+        (50_000, 0, 5_000, 0, 50_000),  # stored before the shortfall was stored
         (0, 20_000, 20_000, 0, 0),
     ],
 )
-def test_what_can_be_moved_or_is_on_order_need_not_be_bought(
+def test_movable_and_ordered_quota_need_not_be_bought(
     messages: int, lacking: int, move: int, ordered: int, to_buy: int
 ) -> None:
     advice = OrderAdvice(
@@ -71,7 +71,7 @@ def test_advice_is_needed_if_there_is_something_to_do(change: dict[str, Any], ne
 @pytest.mark.parametrize(
     ("reserve", "seen_at", "in_use"), [(10, None, True), (10, NOON, False), (0, None, False), (1, None, True)]
 )
-def test_universal_quota_is_in_use_while_nobody_knows_an_end_of_it(
+def test_universal_quota_counts_as_in_use_without_a_known_end(
     reserve: int, seen_at: datetime | None, in_use: bool
 ) -> None:
     advice = OrderAdvice(
@@ -80,7 +80,7 @@ def test_universal_quota_is_in_use_while_nobody_knows_an_end_of_it(
     assert in_use is advice.reserve_in_use
 
 
-def test_a_bar_shows_hours_wide_and_months_narrow() -> None:
+def test_the_runway_bar_gives_hours_more_room_than_months() -> None:
     day, week, month = (
         position_on_bar(time / timedelta(hours=1))
         for time in (timedelta(days=1), timedelta(days=7), timedelta(days=30))

@@ -1,4 +1,4 @@
-"""A sentence keeps its English and its parts, in the database too, and is translated where somebody reads it."""
+"""A sentence stores its English text and its parts, and is translated when it is shown."""
 
 import json
 
@@ -28,38 +28,38 @@ sentences = st.recursive(
 )
 
 
-def test_it_is_english_by_itself_and_translated_with_the_sentences_in_it() -> None:
+def test_a_sentence_is_english_and_is_translated_with_its_nested_sentences() -> None:
     assert "403, code 50036: the app is in a blacklist" == str(BLACKLISTED)
     assert "403，错误码 50036：该应用在黑名单中" == CHINESE.translate(BLACKLISTED)
 
 
-def test_it_survives_the_database() -> None:
+def test_a_sentence_can_be_stored_and_restored() -> None:
     assert BLACKLISTED == Sentence.restored(BLACKLISTED.stored())
     assert "403, code 50036: the app is in a blacklist" == str(Sentence.restored(BLACKLISTED.stored()))
     assert "no such host" == sentence("no such host").stored()
 
 
 @given(sentences)
-def test_any_sentence_with_parts_is_restored_as_it_was(told: Sentence) -> None:
-    restored = Sentence.restored(told.stored())
-    assert (restored == told) or (not told.parts and told.id.startswith("{"))
+def test_any_sentence_with_parts_is_restored_as_it_was(original: Sentence) -> None:
+    restored = Sentence.restored(original.stored())
+    assert (restored == original) or (not original.parts and original.id.startswith("{"))
     assert isinstance(CHINESE.translate(restored), str)
 
 
 @pytest.mark.parametrize(
     "text", ["acme: 50 % of it broke", "{", "{}", '{"id": 1, "parts": {}}', "%(name)s", "100%"]
 )
-def test_what_an_older_version_stored_is_shown_as_it_is(text: str) -> None:
+def test_text_stored_by_an_older_version_is_shown_unchanged(text: str) -> None:
     assert text == CHINESE.translate(Sentence.restored(text))
 
 
-def test_foreign_words_stay_as_they_came() -> None:
+def test_text_from_outside_is_not_translated() -> None:
     assert "100 % no such host" == CHINESE.translate(verbatim("100 % no such host"))
     assert (False, "", "") == (bool(NO_SENTENCE), str(NO_SENTENCE), NO_SENTENCE.stored())
 
 
-def test_its_texts_can_be_changed_to_any_depth() -> None:
-    told = sentence("%(fault)s; %(hint)s", fault=BLACKLISTED, hint=verbatim("key-0123"))
-    hidden = told.mapped(lambda text: text.replace("key-0123", "***"))
+def test_texts_of_nested_sentences_can_be_mapped() -> None:
+    original = sentence("%(fault)s; %(hint)s", fault=BLACKLISTED, hint=verbatim("key-0123"))
+    hidden = original.mapped(lambda text: text.replace("key-0123", "***"))
     assert "403, code 50036: the app is in a blacklist; ***" == str(hidden)
     assert "key-0123" not in json.dumps(hidden.stored())

@@ -1,4 +1,4 @@
-"""A silence means exactly what it was made for."""
+"""A silence mutes exactly the alerts that its pattern names."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,11 +43,11 @@ def low(wallet: WalletName, category: Category = Category.VOICE) -> Alert:
         ([low(WalletName(f"acme/{number}")) for number in range(50)], "acme/0:voice, acme/1:voice … (50)"),
     ],
 )
-def test_an_alert_is_named_by_a_pattern(alerts: list[Alert], text: str) -> None:
+def test_alerts_are_named_by_a_short_pattern(alerts: list[Alert], text: str) -> None:
     assert text == pattern_of(*alerts).text
 
 
-def test_an_accounts_silence_holds_for_its_own_wallets_alone() -> None:
+def test_the_silence_of_an_account_mutes_only_its_wallets() -> None:
     shared = stale(ACME, ACME, OF_ACME)
     silence = Silence(
         pattern=pattern_of(shared),
@@ -63,7 +63,7 @@ def test_an_accounts_silence_holds_for_its_own_wallets_alone() -> None:
     assert {None} == {silenced_until([silence], alert, NOON) for alert in others}
 
 
-def test_fifty_are_shown_by_the_first_and_mean_all() -> None:
+def test_a_silence_of_fifty_patterns_shows_the_first_and_matches_all() -> None:
     pattern = pattern_of(*(low(WalletName(f"acme/{number}")) for number in range(50)))
 
     assert isinstance(pattern, Patterns)
@@ -83,7 +83,9 @@ def silence(pattern: str, **changes: Any) -> Silence:
 @pytest.mark.parametrize(
     ("hours", "ended", "holds"), [(0, False, True), (3.99, False, True), (4, False, False), (1, True, False)]
 )
-def test_it_holds_until_its_time_or_until_somebody_ends_it(hours: float, ended: bool, holds: bool) -> None:
+def test_a_silence_is_active_until_its_end_time_or_until_it_is_ended(
+    hours: float, ended: bool, holds: bool
+) -> None:
     made = silence("*", ended_at=NOON if ended else None)
     assert holds is made.holds(NOON + timedelta(hours=hours))
 
@@ -95,7 +97,7 @@ def test_only_a_star_mutes_everything(pattern: str, everything: bool) -> None:
     assert everything is silence(pattern).mutes_everything
 
 
-def test_several_patterns_mute_everything_if_one_does() -> None:
+def test_a_silence_of_several_patterns_mutes_everything_if_one_of_them_does() -> None:
     parts = tuple(pattern for text in ("acme", "*") if isinstance(pattern := Pattern.parse(text), Pattern))
     assert replace(silence("acme"), pattern=Patterns(parts=parts)).mutes_everything
 
@@ -109,7 +111,9 @@ def test_several_patterns_mute_everything_if_one_does() -> None:
         (Severity.CRITICAL, False, False),
     ],
 )
-def test_it_is_urgent_if_it_mutes_what_is_critical(severity: Severity, muted: bool, urgent: bool) -> None:
+def test_a_silence_is_urgent_if_it_mutes_a_critical_alert(
+    severity: Severity, muted: bool, urgent: bool
+) -> None:
     alert = replace(low(OF_ACME), severity=severity, muted_from=Severity.WARNING if muted else None)
     assert urgent is silence("acme/*").mutes_urgently([low(ACME2), alert])
     assert not silence("acme2/*").mutes_urgently([alert])
@@ -125,6 +129,6 @@ def test_a_wallet_counts_as_muted_if_any_of_its_categories_is() -> None:
 @pytest.mark.parametrize(
     ("days", "again"), [(None, False), (0, False), (6.99, False), (7, True), (-0.01, True)]
 )
-def test_it_is_announced_again_each_week(days: float | None, again: bool) -> None:
+def test_a_silence_is_announced_every_week(days: float | None, again: bool) -> None:
     made = silence("*", announced_at=None if days is None else NOON - timedelta(days=days))
     assert again is made.is_announced_again(NOON)

@@ -1,4 +1,4 @@
-"""A month's statement adds up, and its months and days begin where people's do."""
+"""A month's statement adds up, and its months and days begin at local midnight."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -63,7 +63,7 @@ def test_every_row_adds_up_with_its_remainder() -> None:
 @pytest.mark.parametrize(
     ("opening", "closing", "unexplained"), [(None, 70, 70), (70, None, -70), (None, None, 0)]
 )
-def test_what_was_not_read_counts_as_zero_and_casts_no_doubt(
+def test_unread_balances_count_as_zero_without_a_remark(
     opening: int | None, closing: int | None, unexplained: int
 ) -> None:
     found = row(opening=opening, closing=closing)
@@ -127,15 +127,15 @@ def test_months_start_within_the_hours_asked_for() -> None:
     )
 
 
-def test_a_move_that_nobody_received_becomes_unexplained() -> None:
+def test_a_transfer_without_a_receiver_becomes_unexplained() -> None:
     before = row(None, moved_out=500, closing=0)
     given, got = with_equal_moves([before, row(moved_in=300)])
     assert (300, 300) == (given.flows.moved_out, got.flows.moved_in)
-    # 400 of these 500 seemed to have gone although only 100 were there
+    # 400 of these 500 are a wrong transfer: only 100 messages were there
     assert (400, 200) == (before.unexplained, given.unexplained)
 
 
-def test_what_nobody_gave_is_taken_from_the_smallest_move_that_is_large_enough() -> None:
+def test_an_excess_is_taken_from_the_smallest_transfer_that_is_large_enough() -> None:
     found = with_equal_moves(
         [row("a", moved_in=1_000), row("b", moved_in=300), row("c", moved_in=50), row(None, moved_out=1_100)]
     )
@@ -143,12 +143,12 @@ def test_what_nobody_gave_is_taken_from_the_smallest_move_that_is_large_enough()
     assert 1_100 == sum(entry.flows.moved_in for entry in found)
 
 
-def test_if_no_move_is_large_enough_the_largest_goes_first() -> None:
+def test_if_no_transfer_is_large_enough_the_largest_is_reduced_first() -> None:
     found = with_equal_moves([row("a", moved_in=200), row("b", moved_in=300), row(None, moved_out=50)])
     assert [50, 0] == [entry.flows.moved_in for entry in found[:2]]
 
 
-def test_moves_are_made_equal_within_an_account_and_category_only() -> None:
+def test_transfers_are_balanced_only_within_an_account_and_category() -> None:
     other = StatementRow(account="other", category=Category.INDUSTRY, flows=Flows(moved_in=7))
     voice = StatementRow(account="acme", category=Category.VOICE, flows=Flows(moved_out=7))
     assert [0, 0] == [
@@ -194,11 +194,11 @@ def test_rows_are_added_up_by_owner_or_day_or_neither() -> None:
         ("2026-11-01", None),
     ],
 )
-def test_a_month_is_read_as_it_is_named(text: str, month: date | None) -> None:
+def test_a_month_is_parsed_from_its_name(text: str, month: date | None) -> None:
     assert month == read_month(text)
 
 
-def test_a_statement_is_named_by_its_month_and_is_final_when_that_is_over() -> None:
+def test_a_statement_is_named_after_its_month_and_is_final_after_the_month() -> None:
     month = month_span(2026, 10, SHANGHAI)
     statement = Statement(
         month=month,

@@ -1,4 +1,4 @@
-"""Text from outside becomes one line that anything can take."""
+"""Text from outside becomes one line that can be stored and printed anywhere."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Thresholds: per column the most specific row that sets it wins."""
+"""Thresholds: each column comes from the most specific row that sets it."""
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.threshold import (
@@ -70,7 +70,7 @@ def test_of_two_patterns_the_one_with_more_letters_wins_and_then_the_alphabetica
     assert Scope("a*me/*") == ThresholdBook(tie).effective(CHECKOUT, VOICE).origins.warning_below
 
 
-def test_a_zero_is_a_limit_and_no_inheritance() -> None:
+def test_a_zero_is_a_limit_and_does_not_inherit() -> None:
     book = ThresholdBook(
         [
             ThresholdRow(wallet="*", warning_below=100, lead_time_days=9),
@@ -88,7 +88,7 @@ def test_a_name_that_is_shorter_than_a_pattern_is_matched_once() -> None:
     assert 1 == book.effective(WalletName("ac"), VOICE).limits.warning_below
 
 
-def test_a_row_that_only_says_off_was_still_set_by_people() -> None:
+def test_a_row_that_only_has_off_counts_as_set_by_people() -> None:
     book = ThresholdBook(
         [
             ThresholdRow(wallet="*", category=VOICE, warning_days=OFF),
@@ -134,5 +134,5 @@ def test_equal_limits_and_limits_that_are_off_or_unset_are_no_inversion() -> Non
     assert [] == list(book.inversions(BalanceKey(CHECKOUT, category) for category in Category))
 
 
-def test_rows_are_equal_when_they_say_the_same_whoever_wrote_them() -> None:
+def test_rows_with_the_same_limits_are_equal_whoever_set_them() -> None:
     assert ThresholdRow(wallet="*", note="x", updated_by="cli") == ThresholdRow(wallet="*", note="x")

@@ -1,4 +1,4 @@
-"""What people write into a cell, and what it means."""
+"""Values that people type into a cell of a threshold sheet."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_a_count_is_read_the_way_spreadsheets_write_it(text: str, count: int | O
         ("9" * 41, f"must be a number, `off` or `inherit`, not '{'9' * 41}'"),
     ],
 )
-def test_what_is_no_count_or_could_be_two_says_what_to_write(text: str, message: str) -> None:
+def test_an_invalid_or_ambiguous_count_is_refused_with_what_to_write(text: str, message: str) -> None:
     assert message == str(read_count(text))
 
 
@@ -87,12 +87,12 @@ def test_days_may_have_a_fraction(text: str, days: float | Off | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", "0.0000001"])
-def test_days_are_above_nothing(text: str) -> None:
+def test_days_must_be_above_zero(text: str) -> None:
     assert "must be above 0 days; `off` means no limit" == str(read_days(text))
 
 
 @pytest.mark.parametrize("text", ["365.1", "9e9", "400", "9" * 39])
-def test_days_end_where_no_runway_is_estimated_any_more(text: str) -> None:
+def test_days_are_limited_to_the_longest_estimated_runway(text: str) -> None:
     assert not isinstance(read_days(text), float)
 
 
@@ -110,7 +110,7 @@ def test_days_end_where_no_runway_is_estimated_any_more(text: str) -> None:
         ("warning_below", "20000", 20_000),
     ],
 )
-def test_between_semicolons_what_has_one_reading_is_read_so(column: str, text: str, value: float) -> None:
+def test_between_semicolons_an_unambiguous_number_is_accepted(column: str, text: str, value: float) -> None:
     assert value == read_column(column, text, comma_is_decimal=True)
 
 
@@ -123,7 +123,7 @@ def test_between_semicolons_what_has_one_reading_is_read_so(column: str, text: s
         ("warning_below", "12,000", "write 12 or 12000"),
     ],
 )
-def test_between_semicolons_what_has_two_readings_is_refused_with_both(
+def test_between_semicolons_an_ambiguous_number_is_refused_with_both_meanings(
     column: str, text: str, both: str
 ) -> None:
     assert f"'{text}' can be read in two ways: {both}" == str(
@@ -131,7 +131,7 @@ def test_between_semicolons_what_has_two_readings_is_refused_with_both(
     )
 
 
-def test_a_lead_time_may_be_nothing_but_not_off() -> None:
+def test_a_lead_time_may_be_zero_or_empty_but_not_off() -> None:
     assert [0.0, 2.5, None] == [read_column("lead_time_days", text) for text in ("0", "2.5", "")]
     assert "can't be off: write 0, or leave it empty to inherit" == str(read_column("lead_time_days", "off"))
     assert "must be from 0 to 365 days" == str(read_column("lead_time_days", "400"))
@@ -150,7 +150,7 @@ def test_a_category_may_be_written_in_english_or_chinese(text: str, category: Ca
     assert category == read_category(text)
 
 
-def test_a_category_that_is_none_says_which_is_near() -> None:
+def test_an_unknown_category_is_refused_with_the_nearest() -> None:
     assert "there is no category 'vioce'; did you mean voice?" == str(read_category("vioce"))
     assert "there is no category '行业'; did you mean 行业短信?" == str(read_category("行业"))
     assert "is empty: write one of universal, voice, industry, market, or * for all" == str(
@@ -164,11 +164,11 @@ def test_a_wallet_with_its_category_in_one_cell_is_refused_with_advice_to_split_
     )
 
 
-def test_a_note_is_trimmed_and_its_line_breaks_are_made_alike() -> None:
+def test_a_note_is_trimmed_and_its_line_breaks_are_normalized() -> None:
     assert "call sales\n=then\nwait" == read_note("\tcall sales\r\n=then\rwait \n")
     assert "has 1001 characters: at most 1000 are allowed" == str(read_note("x" * 1001))
     assert "contains a control character" == str(read_note("a\x07b"))
 
 
-def test_a_value_is_written_as_it_is_read() -> None:
+def test_a_written_value_is_read_back_unchanged() -> None:
     assert ["7", "0.125", "0", "off", "", "x"] == [written(v) for v in (7.0, 0.125, 0, OFF, None, "x")]

@@ -1,4 +1,4 @@
-"""What changes between two readings are made of."""
+"""Changes between two readings are booked as usage, top-ups, transfers or refunds."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ GONE, UNREAD = Absent.UNALLOCATED, Absent.UNREAD
 
 
 def booked(*, seconds: float = 300.0, **readings: tuple[Reading, Reading]) -> list[Booked]:
-    """Book one round of one category; `pool`, `app`, `other` are (before, after)."""
+    """Book one poll cycle of one category; `pool`, `app`, `other` are (before, after)."""
     wallets = {"pool": POOL, "app": APP, "other": OTHER}
     changes = [BalanceChange(wallets[name], 0.0, seconds, *ends) for name, ends in readings.items()]
     return [part for _, part in book_category(changes)]
@@ -53,11 +53,11 @@ def test_a_wallet_alone(before: Reading, after: Reading, expected: Booked) -> No
 @pytest.mark.parametrize(
     ("before", "after"), [(GONE, GONE), (UNREAD, 5), (5, UNREAD), (UNREAD, UNREAD), (GONE, UNREAD)]
 )
-def test_nothing_is_booked_where_nothing_was_measured(before: Reading, after: Reading) -> None:
+def test_nothing_is_booked_without_two_readings(before: Reading, after: Reading) -> None:
     assert [] == booked(app=(before, after))
 
 
-def test_nothing_is_booked_without_time_in_between() -> None:
+def test_nothing_is_booked_if_no_time_has_passed() -> None:
     assert [] == booked(seconds=0.0, app=(9, 5))
 
 
@@ -126,7 +126,7 @@ def test_quota_does_not_move_from_app_to_app() -> None:
     )
 
 
-def test_one_fall_of_the_pool_feeds_two_apps() -> None:
+def test_a_fall_of_the_pool_is_split_among_two_apps() -> None:
     assert [
         Booked(use=20, transferred_out=3000),
         Booked(transferred_in=1000),
@@ -134,7 +134,7 @@ def test_one_fall_of_the_pool_feeds_two_apps() -> None:
     ] == booked(pool=(9000, 5980), app=(0, 1000), other=(0, 2000))
 
 
-def test_a_gap_is_spread_over_its_clock_hours_and_adds_up() -> None:
+def test_usage_in_a_gap_is_spread_over_its_hours_and_adds_up() -> None:
     parts = list(spread(1800.0, 3600.0 * 4 + 1800.0, Booked(use=10, exposure=14_400.0, refunded=1)))
     assert [
         (0, Booked(use=1, exposure=1800.0)),
@@ -145,7 +145,7 @@ def test_a_gap_is_spread_over_its_clock_hours_and_adds_up() -> None:
     ] == [(hour, part._replace(after=0)) for hour, part in parts]
 
 
-def test_a_gap_is_spread_in_proportion_to_what_is_usual() -> None:
+def test_usage_in_a_gap_is_spread_in_proportion_to_usual_usage() -> None:
     gap = Booked(use=100, exposure=14_400.0)
     parts = list(spread(1800.0, 3600.0 * 4 + 1800.0, gap, [1.0, 1.0, 0.0, 4.0, 2.0]))
     assert [7, 16, 0, 61, 16] == [part.use for _, part in parts]
@@ -159,7 +159,7 @@ def test_an_interval_that_ends_on_the_hour_belongs_to_the_hour_before() -> None:
     assert [(0, part._replace(after=-3))] == list(spread(3300.0, 3600.0, part))
 
 
-def test_a_round_books_each_balance_that_has_changed() -> None:
+def test_a_poll_cycle_books_each_changed_balance() -> None:
     before = Seen(7200.0, Readings(industry=100, market=0, universal=GONE))
     after = Seen(7500.0, Readings(industry=90, market=0, universal=GONE))
     change = BalanceChange(APP, 7200.0, 7500.0, 100, 90)
@@ -176,7 +176,7 @@ READING = st.one_of(st.integers(0, 20_000), st.just(GONE))
     st.booleans(),
     st.none() | st.lists(st.floats(0, 1e6), min_size=3, max_size=3),
 )
-def test_what_is_booked_adds_up_to_what_was_read(
+def test_booked_amounts_add_up_to_the_readings(
     ends: list[tuple[Reading, Reading]], with_pool: bool, usual: list[float] | None
 ) -> None:
     wallets = [POOL if with_pool and not i else WalletName(f"acme/app{i}") for i in range(len(ends))]
@@ -191,7 +191,7 @@ def test_what_is_booked_adds_up_to_what_was_read(
 
 
 @pytest.mark.parametrize("wrong", [60_000, 7_000, 3_000, 0])
-def test_history_counts_nothing_of_a_reading_that_the_next_one_takes_back(wrong: int) -> None:
+def test_imported_history_books_nothing_for_a_wrong_reading(wrong: int) -> None:
     balance = BalanceKey(APP, Category.INDUSTRY)
     course = [6000, 5990, wrong, 5970, 5960]
 
@@ -200,7 +200,7 @@ def test_history_counts_nothing_of_a_reading_that_the_next_one_takes_back(wrong:
     assert {Hour(0, balance): Booked(use=40, exposure=1200.0)} == hours
 
 
-def test_history_knows_quota_that_is_lent_to_an_app_and_given_back() -> None:
+def test_imported_history_books_quota_moved_to_an_app_and_back_as_transfers() -> None:
     pool, app = BalanceKey(POOL, Category.INDUSTRY), BalanceKey(APP, Category.INDUSTRY)
     rounds = [(9000, 1000), (4000, 6000), (9000, 1000)]
 
@@ -224,7 +224,7 @@ def test_history_knows_quota_that_is_lent_to_an_app_and_given_back() -> None:
         (3_000, 31, False),
     ],
 )
-def test_a_rise_is_a_refund_if_nobody_buys_so_little(before: int, rise: int, refund: bool) -> None:
+def test_a_rise_is_a_refund_if_it_is_smaller_than_any_purchase(before: int, rise: int, refund: bool) -> None:
     assert refund is is_refund(before, rise)
 
 
@@ -239,7 +239,7 @@ def test_a_rise_is_a_refund_if_nobody_buys_so_little(before: int, rise: int, ref
         (0, 5_000, False),  # a balance is filled
     ],
 )
-def test_a_change_is_considerable_if_it_is_more_than_a_refund_can_be(
+def test_a_change_is_considerable_if_it_is_larger_than_any_refund(
     before: int, after: int, considerable: bool
 ) -> None:
     assert considerable is is_considerable(before, after)
@@ -258,7 +258,7 @@ def test_a_change_is_considerable_if_it_is_more_than_a_refund_can_be(
         (0, 5_000, 0, False),
     ],
 )
-def test_a_reading_is_wrong_if_the_next_one_takes_it_back(
+def test_a_reading_is_wrong_if_the_next_one_reverts_it(
     before: int, between: int, after: int, wrong: bool
 ) -> None:
     assert wrong is is_taken_back(before, between, after)

@@ -1,4 +1,4 @@
-"""Users, tokens and actors: who may do what, for how long, and whom a message can mention."""
+"""Users, tokens and actors: permissions, expiry, and mentions."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ def test_each_role_includes_the_ones_before_it() -> None:
     ("left", "holds"),
     [(None, True), (timedelta(seconds=1), True), (timedelta(), False), (-timedelta(1), False)],
 )
-def test_a_token_holds_until_it_expires(left: timedelta | None, holds: bool) -> None:
+def test_a_token_is_valid_until_it_expires(left: timedelta | None, holds: bool) -> None:
     token = ApiToken(
         name="shop",
         role=Role.VIEWER,
@@ -33,7 +33,7 @@ def test_a_token_holds_until_it_expires(left: timedelta | None, holds: bool) -> 
 
 
 @pytest.mark.parametrize("name", ["Li", "李 雷", "x" * 64, "ops@example.com"])
-def test_a_name_may_be_in_any_script(name: str) -> None:
+def test_a_name_may_be_in_any_writing_system(name: str) -> None:
     assert user_name_fault(name) is None
 
 
@@ -48,7 +48,7 @@ def test_a_name_may_be_in_any_script(name: str) -> None:
         ("L\u202ei", "printable"),
     ],
 )
-def test_a_name_that_cannot_be_shown_is_refused(name: str, fault: str) -> None:
+def test_a_name_that_cannot_be_displayed_is_refused(name: str, fault: str) -> None:
     assert fault in str(user_name_fault(name))
 
 

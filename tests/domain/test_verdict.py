@@ -1,4 +1,4 @@
-"""What makes a severity, and what it takes to be past a limit."""
+"""How limits determine the severity, and when a balance has recovered from a limit."""
 
 import math
 
@@ -47,7 +47,7 @@ def test_a_runway_is_crossed_when_it_is_shorter(days, expected):
     assert expected is severity(5000, DAYS, lasting(days))
 
 
-def test_the_worst_limit_crossed_makes_the_severity_and_is_named():
+def test_the_worst_crossed_limit_determines_the_severity_and_is_named():
     both = Limits(warning_below=1000, warning_days=7, critical_days=3)
 
     assert Verdict(
@@ -57,11 +57,11 @@ def test_the_worst_limit_crossed_makes_the_severity_and_is_named():
     ) == judge(900, lasting(2.0), both, ever_positive=True, margin=0.05)
 
 
-def test_an_unknown_runway_crosses_nothing():
+def test_an_unknown_runway_crosses_no_limit():
     assert Severity.OK is severity(5, DAYS, UNKNOWN)
 
 
-def test_no_end_in_sight_crosses_nothing():
+def test_an_infinite_runway_crosses_no_limit():
     assert Severity.OK is severity(5, DAYS, lasting(math.inf))
 
 
@@ -79,7 +79,7 @@ def test_a_balance_that_was_always_zero_opens_no_alert_unless_a_count_is_set():
     assert Severity.DEPLETED is severity(0, COUNTS, ever_positive=False)
 
 
-def test_a_balance_that_fell_to_zero_is_depleted_by_a_runway_limit_alone():
+def test_a_balance_that_fell_to_zero_is_depleted_even_with_only_a_runway_limit():
     assert Severity.DEPLETED is severity(0, DAYS, ever_positive=True)
 
 
@@ -98,7 +98,7 @@ def test_recovery_needs_the_margin_above_every_limit(reading, recovered):
         ((), 1050, lasting(7.4), False),
     ],
 )
-def test_what_is_ok_and_not_recovered_names_the_highest_bars_that_it_misses(
+def test_a_balance_within_the_recovery_margin_names_the_values_that_it_must_reach(
     short_of, reading, estimate, opened_by_days
 ):
     limits = Limits(warning_below=1000, critical_below=990, warning_days=7, critical_days=3)
@@ -108,13 +108,13 @@ def test_what_is_ok_and_not_recovered_names_the_highest_bars_that_it_misses(
     assert short_of == verdict.short_of
 
 
-def test_the_margin_is_reckoned_without_the_error_of_floats():
+def test_the_recovery_margin_is_calculated_without_float_errors():
     limits = Limits(warning_below=300)
 
     assert judge(330, UNKNOWN, limits, ever_positive=True, margin=0.1).recovered
 
 
-def test_an_unknown_runway_has_passed_nothing_for_an_alert_that_days_opened():
+def test_an_unknown_runway_does_not_recover_an_alert_opened_by_days():
     limits = Limits(warning_below=100, warning_days=7)
 
     assert judge(5000, UNKNOWN, limits, ever_positive=True, margin=0.05).recovered
@@ -124,7 +124,7 @@ def test_an_unknown_runway_has_passed_nothing_for_an_alert_that_days_opened():
     ).recovered
 
 
-def test_the_end_of_a_depletion_is_any_number_where_no_critical_limit_is_set():
+def test_a_depletion_ends_at_any_positive_balance_without_a_critical_limit():
     limits = Limits(warning_below=1000)
 
     assert (
@@ -134,7 +134,7 @@ def test_the_end_of_a_depletion_is_any_number_where_no_critical_limit_is_set():
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 1000), st.integers(0, 1000), st.booleans())
-def test_more_is_never_worse(less, extra, warning, critical, ever):
+def test_a_higher_balance_is_never_more_severe(less, extra, warning, critical, ever):
     limits = Limits(warning_below=warning, critical_below=critical)
 
     assert severity(less, limits, ever_positive=ever) >= severity(less + extra, limits, ever_positive=ever)

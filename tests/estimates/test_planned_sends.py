@@ -1,4 +1,4 @@
-"""What is announced counts before it is sent: in the runway, in messages, and as no spike. Every act is kept."""
+"""A planned send counts before it is sent: it shortens the runway, messages name it, and it is no spike."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -47,7 +47,7 @@ def announced(sends: PlannedSends, messages: int, *, over: timedelta = 2 * HOUR)
 
 
 def a_day_of_use(world: World, *, left: int, an_hour: int, hours: int = 30) -> int:
-    """Let the shop use `an_hour` messages an hour; return what it has at the end."""
+    """Let the shop use `an_hour` messages an hour; return the balance at the end."""
     world.shows(industry(left))
     world.poll()
     for _ in range(hours):
@@ -58,7 +58,7 @@ def a_day_of_use(world: World, *, left: int, an_hour: int, hours: int = 30) -> i
     return left
 
 
-def test_a_wallet_is_read_when_an_announced_send_begins(world, sends):
+def test_a_wallet_is_read_when_a_planned_send_begins(world, sends):
     world.shows(industry(50_000))
     world.poll()
     with world.database.write() as conn:
@@ -85,7 +85,7 @@ def runway(world: World) -> float:
     return estimate.runway.p50
 
 
-def test_an_announced_send_shortens_the_runway_and_one_taken_back_doesnt(world, sends):
+def test_a_planned_send_shortens_the_runway_until_it_is_removed(world, sends):
     a_day_of_use(world, left=103_000, an_hour=100)
     before = runway(world)
     plan = announced(sends, 99_900)
@@ -100,7 +100,7 @@ def test_an_announced_send_shortens_the_runway_and_one_taken_back_doesnt(world, 
     assert before == pytest.approx(runway(world))
 
 
-def test_an_alert_names_what_was_announced(world, sends):
+def test_an_alert_names_the_planned_send(world, sends):
     world.limit(critical_below=1_000, warning_days=-1, critical_days=-1)
     a_day_of_use(world, left=5_000, an_hour=100, hours=2)
     plan = announced(sends, 4_000)
@@ -114,7 +114,7 @@ def test_an_alert_names_what_was_announced(world, sends):
     ) == message.context.planned
 
 
-def test_a_spike_inside_an_announced_send_is_none(world, sends):
+def test_high_usage_during_a_planned_send_is_no_spike(world, sends):
     world.limit(warning_days=-1, critical_days=-1)
     left = a_day_of_use(world, left=10_000_000, an_hour=100)
     announced(sends, 12_000, over=3 * HOUR)
@@ -128,7 +128,7 @@ def test_a_spike_inside_an_announced_send_is_none(world, sends):
     assert [] == world.transitions()
 
 
-def test_the_same_use_unannounced_is_a_spike(world):
+def test_the_same_usage_without_a_planned_send_is_a_spike(world):
     world.limit(warning_days=-1, critical_days=-1)
     left = a_day_of_use(world, left=10_000_000, an_hour=100)
     world.clock.pass_by(hours=1)
@@ -141,7 +141,7 @@ def test_the_same_use_unannounced_is_a_spike(world):
     assert ["opened critical acme/shop:industry"] == world.transitions()
 
 
-def test_announcing_and_taking_back_are_in_the_audit_log(world, sends):
+def test_adding_and_removing_a_planned_send_are_in_the_audit_log(world, sends):
     plan = announced(sends, 4_000)
     world.clock.pass_by(minutes=1)
     removed = sends.take_back(plan.id, by=ANN)
@@ -176,7 +176,7 @@ def test_the_next_planned_send_is_listed_first(world, sends):
 
 
 @pytest.mark.parametrize(
-    ("odd", "said"),
+    ("change", "fault"),
     [
         (
             {"balance": BalanceKey(WalletName("acme/shpo"), Category.INDUSTRY)},
@@ -190,14 +190,14 @@ def test_the_next_planned_send_is_listed_first(world, sends):
     ],
     ids=["wallet", "no messages", "no time", "too long", "over", "note"],
 )
-def test_what_cannot_be_is_refused_and_nothing_is_kept(sends, odd, said):
-    asked = {"balance": BALANCE, "messages": 10, "starts_at": NOON, "over": 2 * HOUR, "by": ANN, **odd}
+def test_an_invalid_planned_send_is_refused_and_nothing_is_stored(sends, change, fault):
+    asked = {"balance": BALANCE, "messages": 10, "starts_at": NOON, "over": 2 * HOUR, "by": ANN, **change}
 
-    assert said == str(sends.announce(asked.pop("balance"), **asked))
+    assert fault == str(sends.announce(asked.pop("balance"), **asked))
     assert () == sends.standing()
 
 
-def test_taking_back_twice_does_it_once(sends):
+def test_removing_a_planned_send_twice_removes_it_once(sends):
     plan = announced(sends, 10)
 
     assert [plan, None, None] == [sends.take_back(name, by=ANN) for name in (plan.id, plan.id, "no such")]

@@ -1,4 +1,4 @@
-"""Usage models outlive an upgrade of the program that fits them in another way."""
+"""Usage models are fitted again after an upgrade that fits them in another way."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def rate(world: World) -> float | None:
     return view.estimate.burn_per_day
 
 
-def test_after_an_upgrade_the_first_reading_is_judged_with_models_fitted_anew(world: World) -> None:
+def test_after_an_upgrade_models_are_fitted_again_before_the_first_reading_is_judged(world: World) -> None:
     world.reads(*range(100_000, 95_000, -100))
     before = rate(world)
     assert before is not None

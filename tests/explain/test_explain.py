@@ -1,4 +1,4 @@
-"""The chain behind a balance, from the database, and the same in plain words in both languages."""
+"""The explanation of a balance, read from the database, and as text in both languages."""
 
 import math
 from dataclasses import replace
@@ -75,16 +75,16 @@ def explained(world, settings):
 
 def text(explanation: Explanation, language: str = "en") -> str:
     """Return each line with its topic, without the headings."""
-    said = render(explanation, Wording(language=language, zone=ZoneInfo("UTC")), Face.TEXT)
+    shown = render(explanation, Wording(language=language, zone=ZoneInfo("UTC")), Face.TEXT)
     lines, topic = [], ""
-    for line in said.splitlines():
+    for line in shown.splitlines():
         if line.startswith("  "):
             topic = line[2:10].strip() or topic
             lines.append(f"{topic}: {line[11:]}")
     return "\n".join(lines)
 
 
-def test_it_says_when_it_is_read_next_and_why_then(world, explained):
+def test_the_next_reading_is_explained(world, explained):
     world.shows(industry(5000))
     world.poll()
     with world.database.write() as conn:
@@ -119,7 +119,7 @@ Outlook: Recovers at 1,050 messages.
 Outlook: It would be sent to Slack #ops and e-mail finance@example.com.""" == text(explained())
 
 
-def test_it_is_explained_in_chinese_as_well(world, explained):
+def test_an_open_alert_is_explained_in_chinese(world, explained):
     world.shows(industry(500))
     world.poll()
 
@@ -141,7 +141,7 @@ def test_it_is_explained_in_chinese_as_well(world, explained):
 接下来: 届时通知 Slack #ops、邮件 finance@example.com。""" == text(explained(), "zh-CN")
 
 
-def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, explained):
+def test_an_acknowledged_and_silenced_alert_shows_why_nothing_is_sent(world, explained):
     world.shows(industry(500))
     world.poll()
     with world.database.read() as conn:
@@ -152,22 +152,22 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
         Pattern.parse("acme/shop"), until=until, reason="moving house", by=ONCALL
     )
 
-    said = text(explained()).splitlines()
+    shown = text(explained()).splitlines()
     assert [
         "Alert: Acknowledged by oncall (U17), Mon 23 Nov, 12:00: ordered.",
         "Alert: Silenced until Mon 23 Nov, 16:00 by oncall (U17) (acme/shop): moving house.",
-    ] == [line for line in said if line.startswith("Alert: ")][1:]
-    assert "Outlook: Silenced until Mon 23 Nov, 16:00; above warning it alerts anyway." in said
+    ] == [line for line in shown if line.startswith("Alert: ")][1:]
+    assert "Outlook: Silenced until Mon 23 Nov, 16:00; above warning it alerts anyway." in shown
 
 
-def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
+def test_a_flapping_alert_shows_how_long_it_waits(world, explained):
     world.limit(SHOP, warning_days=-1, critical_days=-1)
     for balance in (500, 5000) * 3:
         world.shows(industry(balance))
         world.poll()
         world.clock.pass_by(minutes=10)
 
-    def said(language: str) -> list[str]:
+    def shown(language: str) -> list[str]:
         return [
             line
             for line in text(explained(), language).splitlines()
@@ -182,7 +182,7 @@ def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
         "Outlook: Alerts as critical when fewer than 100 messages are left.",
         "Outlook: Recovers Mon 23 Nov, 13:50 if it keeps 1,050 messages until then.",
         "Outlook: It would be sent to Slack #ops and e-mail finance@example.com.",
-    ] == said("en")
+    ] == shown("en")
     assert [
         "告警: 3：余量不足，预警，自 11月23日周一 12:40 起（20 分钟）。",
         "告警: 24 小时内触发 3 次，属于反复波动：只在恶化时通知，持续正常 1 小时后通知恢复。",
@@ -190,17 +190,17 @@ def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
         "接下来: 余量少于 100 条时告警（严重）。",
         "接下来: 保持 1,050 条，将于 11月23日周一 13:50 恢复。",
         "接下来: 届时通知 Slack #ops、邮件 finance@example.com。",
-    ] == said("zh-CN")
+    ] == shown("zh-CN")
 
     world.shows(industry(500))
     world.poll()
     assert [
         "Alert: Fell back 1 time since it opened, without a message.",
         "Outlook: Recovers after 1 h at 1,050 messages.",
-    ] == [line for line in said("en") if "Fell back" in line or "Recovers" in line]
+    ] == [line for line in shown("en") if "Fell back" in line or "Recovers" in line]
 
 
-def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world, explained):
+def test_a_wallet_that_cannot_be_read_shows_the_consequences(world, explained):
     world.shows(industry(5000), SourceErrorKind.NETWORK)
     world.poll()
     world.clock.pass_by(minutes=20)
@@ -213,31 +213,31 @@ def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world,
     story = explained()
 
     assert ["acme/shop"] == [alert.alert.subject.wallet for alert in story.alerts]
-    said = text(story)
-    assert "Reading: The latest attempt, a few seconds ago, failed: acme/shop: network." in said
-    assert "Verdict: unknown: there is no fresh reading." in said
-    assert "Outlook: While it can't be read it keeps its last value" in said
+    shown = text(story)
+    assert "Reading: The latest attempt, a few seconds ago, failed: acme/shop: network." in shown
+    assert "Verdict: unknown: there is no fresh reading." in shown
+    assert "Outlook: While it can't be read it keeps its last value" in shown
 
 
-def test_a_wallet_as_a_whole_shows_each_allocated_balance(world, explained):
+def test_the_explanation_of_a_wallet_shows_each_allocated_balance(world, explained):
     world.shows(industry(500, market=9000))
     world.poll()
-    said = render(explained(category=None), Wording(), Face.TEXT).splitlines()
+    shown = render(explained(category=None), Wording(), Face.TEXT).splitlines()
 
     assert [
         "acme/shop",
         "acme/shop:industry: warning, 500 messages",
         "acme/shop:market: ok, 9,000 messages",
-    ] == [line for line in said if line and not line.startswith(" ")]
-    assert "           Unallocated: universal, voice." in said
+    ] == [line for line in shown if line and not line.startswith(" ")]
+    assert "           Unallocated: universal, voice." in shown
 
 
-def test_a_wallet_that_was_never_read_says_so(world, explained):
+def test_a_wallet_that_was_never_read_is_shown_as_unread(world, explained):
     assert "Never read." in text(explained())
     assert "Nothing is judged before the first reading." in text(explained())
 
 
-def test_a_wallet_that_left_the_configuration_is_still_explained(world, explained, settings):
+def test_a_wallet_removed_from_the_configuration_is_still_explained(world, explained, settings):
     world.shows(industry(500))
     world.poll()
     with world.database.read() as conn:
@@ -254,7 +254,7 @@ def test_a_wallet_that_left_the_configuration_is_still_explained(world, explaine
     assert "No longer in the configuration, so it isn't read." in text(gone)
 
 
-def test_a_runway_without_a_range_is_said_once(world, explained):
+def test_a_runway_without_a_range_is_shown_once(world, explained):
     world.shows(industry(5000))
     world.poll()
     (story,) = explained().balances
@@ -265,7 +265,7 @@ def test_a_runway_without_a_range_is_said_once(world, explained):
     assert "Usage: 3 a day; lasts more than a year." in text(told).splitlines()
 
 
-def test_who_acts_is_shown_with_the_row_that_names_them(world, explained):
+def test_the_owner_is_shown_with_the_row_that_names_it(world, explained):
     world.limit("acme/*", "*", note="Finance buys.")
     world.shows(industry(500))
     world.poll()
@@ -273,7 +273,7 @@ def test_who_acts_is_shown_with_the_row_that_names_them(world, explained):
     assert "Limits: Who acts (set for acme/*:*): Finance buys." in text(explained()).splitlines()
 
 
-def test_each_limit_names_the_row_it_comes_from(world, explained):
+def test_each_limit_names_its_row(world, explained):
     world.shows(industry(500))
     world.poll()
     (story,) = explained().balances
@@ -283,7 +283,7 @@ def test_each_limit_names_the_row_it_comes_from(world, explained):
 
 
 @pytest.mark.parametrize(
-    ("asked", "meant"),
+    ("asked", "expected"),
     [
         ("acme/shop:industry", (SHOP, Category.INDUSTRY)),
         (" acme/shop : 行业短信 ", (SHOP, Category.INDUSTRY)),
@@ -293,13 +293,13 @@ def test_each_limit_names_the_row_it_comes_from(world, explained):
         ("acme/shop:indstry", "acme/shop:indstry: there is no category 'indstry'; did you mean industry?"),
     ],
 )
-def test_what_is_asked_about_is_a_balance_or_a_wallet(world, settings, asked, meant):
+def test_an_explanation_is_of_a_balance_or_a_wallet(world, settings, asked, expected):
     with world.database.read() as conn:
         found = read_target(conn, asked, configured=settings.wallets)
-    assert meant == (str(found) if isinstance(found, Sentence) else found)
+    assert expected == (str(found) if isinstance(found, Sentence) else found)
 
 
-def test_slack_and_pages_escape_what_comes_from_outside_and_show_the_same_sentences(world, explained):
+def test_slack_and_pages_show_the_same_sentences_and_escape_text_from_outside(world, explained):
     world.limit(SHOP, "industry", note="<!channel> & buy's")
     world.shows(industry(500))
     world.poll()

@@ -1,4 +1,4 @@
-"""A look back runs the alert's own table over the past, and says how much notice people would have had."""
+"""A backtest applies the alert transitions to past readings, and returns how much notice people would have had."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,8 +16,10 @@ BALANCE = BalanceKey(WalletName("acme/shop"), Category.INDUSTRY)
 LIMITS = Limits(warning_below=100, critical_below=50)
 
 
-def course(*readings: Reading, top_ups: tuple[int, ...] = (), days: float | None = None) -> Iterator[Moment]:
-    """One reading an hour; `top_ups` are the hours in which quota was bought."""
+def moments_of(
+    *readings: Reading, top_ups: tuple[int, ...] = (), days: float | None = None
+) -> Iterator[Moment]:
+    """Yield one reading an hour; `top_ups` are the hours in which quota was bought."""
     runway = None if days is None else Runway(p10=days * 24, p50=days * 24, p90=days * 24, judged=days * 24)
     for hour, reading in enumerate(readings):
         yield Moment(
@@ -32,8 +34,8 @@ def run(moments: Iterator[Moment], limits: Limits = LIMITS) -> tuple[Episode, ..
     return episodes(moments, limits, balance=BALANCE, margin=0.05, ever_positive=False)
 
 
-def test_it_opens_worsens_and_counts_the_notice_until_the_balance_ran_out() -> None:
-    (episode,) = run(course(120, 90, 60, 40, 10, 0, 0))
+def test_the_backtest_opens_worsens_and_measures_the_notice_until_the_balance_ran_out() -> None:
+    (episode,) = run(moments_of(120, 90, 60, 40, 10, 0, 0))
     assert (
         Episode(
             notices=(
@@ -49,42 +51,42 @@ def test_it_opens_worsens_and_counts_the_notice_until_the_balance_ran_out() -> N
     assert (4 * HOUR, Severity.DEPLETED) == (episode.notice, episode.worst)
 
 
-def test_a_purchase_ends_the_wait_and_the_next_fall_is_another_episode() -> None:
-    first, second = run(course(120, 90, 500, 300, 80, top_ups=(2,)))
+def test_a_purchase_ends_the_notice_and_the_next_fall_is_another_episode() -> None:
+    first, second = run(moments_of(120, 90, 500, 300, 80, top_ups=(2,)))
     assert (Ending.TOPPED_UP, HOUR) == (first.ending, first.notice)
     assert (Ending.STILL_OPEN, None) == (second.ending, second.notice)
 
 
-def test_a_rise_that_nobody_bought_is_a_recovery_without_notice() -> None:
-    (episode,) = run(course(120, 90, 500))
+def test_a_rise_without_a_purchase_is_a_recovery_without_notice() -> None:
+    (episode,) = run(moments_of(120, 90, 500))
     assert (Ending.RECOVERED, None) == (episode.ending, episode.notice)
 
 
-def test_what_is_not_read_neither_opens_nor_closes() -> None:
-    (episode,) = run(course(90, Absent.UNREAD, 80))
+def test_missing_readings_neither_open_nor_close_an_alert() -> None:
+    (episode,) = run(moments_of(90, Absent.UNREAD, 80))
     assert Ending.STILL_OPEN is episode.ending
 
 
-def test_limits_in_days_are_compared_with_the_runway_known_then() -> None:
+def test_limits_in_days_are_compared_with_the_runway_of_that_time() -> None:
     days = Limits(warning_days=7, critical_days=3)
-    assert Severity.CRITICAL is run(course(1000, days=2), days)[0].worst
-    assert run(course(1000), days) == ()
-    assert run(course(1000, days=8), days) == ()
+    assert Severity.CRITICAL is run(moments_of(1000, days=2), days)[0].worst
+    assert run(moments_of(1000), days) == ()
+    assert run(moments_of(1000, days=8), days) == ()
 
 
 def test_a_balance_that_was_always_zero_is_notified_only_where_a_count_is_set() -> None:
-    assert run(course(0, 0), Limits(warning_days=7)) == ()
-    (episode,) = run(course(0, 0))
+    assert run(moments_of(0, 0), Limits(warning_days=7)) == ()
+    (episode,) = run(moments_of(0, 0))
     assert (Ending.RAN_OUT, timedelta(0)) == (episode.ending, episode.notice)
 
 
 def test_a_flapping_balance_counts_as_one_episode_from_its_third_opening_on() -> None:
-    found = run(course(*(90, 500) * 6))
+    found = run(moments_of(*(90, 500) * 6))
     assert [START + hours * HOUR for hours in (0, 2, 4)] == [episode.opened_at for episode in found]
 
 
-def test_what_was_open_before_the_first_moment_does_not_count() -> None:
-    moments = list(course(90, 80, 500, 300, 90))
+def test_an_alert_that_was_already_open_at_the_start_does_not_count() -> None:
+    moments = list(moments_of(90, 80, 500, 300, 90))
     found = episodes(moments, LIMITS, balance=BALANCE, margin=0.05, ever_positive=True, read_before=True)
 
     assert [START + 4 * HOUR] == [episode.opened_at for episode in found]

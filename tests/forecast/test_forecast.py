@@ -1,4 +1,4 @@
-"""Runways of balances whose use we know."""
+"""Runways of balances with known usage."""
 
 import math
 
@@ -47,13 +47,13 @@ def ask(
     )
 
 
-def test_steady_use_lasts_as_long_as_division_says() -> None:
+def test_steady_usage_lasts_for_balance_divided_by_rate() -> None:
     answer = ask([steady()], [480.0])
     assert answer.p50[0] == pytest.approx(48.0, rel=0.03)
     assert answer.burn_per_day[0] == pytest.approx(240.0, rel=0.01)
 
 
-def test_the_usual_use_is_the_mean_of_the_next_week() -> None:
+def test_usual_usage_is_the_mean_of_the_next_week() -> None:
     for age in (0.0, 30.0):
         answer = ask([daily()], [50_000.0], age=age)
         assert answer.usual_per_day[0] == pytest.approx(1200.0, rel=0.05)
@@ -95,13 +95,13 @@ def test_the_age_of_the_reading_is_counted() -> None:
     assert ask([steady()], [480.0], age=10.0).p50[0] == pytest.approx(ask([steady()], [480.0]).p50[0] - 10.0)
 
 
-def test_a_zero_has_a_runway_of_zero_and_a_sea_has_no_end() -> None:
+def test_a_balance_of_zero_has_no_runway_and_a_huge_balance_an_infinite_one() -> None:
     answer = ask([steady(), steady()], [0.0, 10.0 * 24 * 365 * 3])
     assert [0.0, math.inf] == answer.p50.tolist()
     assert [0.0, math.inf] == answer.p90.tolist()
 
 
-def test_a_balance_beyond_the_drawn_path_is_still_described() -> None:
+def test_a_balance_that_lasts_beyond_the_simulated_weeks_has_a_runway() -> None:
     assert ask([steady()], [24_000.0]).p50[0] == pytest.approx(2400.0, rel=0.03)
 
 
@@ -112,7 +112,7 @@ def test_a_balance_beyond_the_drawn_path_is_still_described() -> None:
         pytest.param(window(np.full(WINDOW_HOURS, 5.0), days=0), id="nothing seen"),
     ],
 )
-def test_too_little_to_go_on_is_unknown(unknown: UseWindow) -> None:
+def test_the_runway_is_unknown_with_too_little_history(unknown: UseWindow) -> None:
     assert [UNKNOWN] == ask([unknown], [100.0]).estimates()
 
 
@@ -129,7 +129,7 @@ def test_a_busy_open_hour_shortens_the_runway() -> None:
 
 
 @pytest.mark.parametrize("late", [1, 7, 12, 30, 60])
-def test_hours_since_the_model_was_fitted_count_as_if_it_had_been_fitted_anew(late: int) -> None:
+def test_hours_since_the_model_was_fitted_count_as_if_it_were_fitted_again(late: int) -> None:
     use = daily().use
     then = UseWindow(end=END - late, use=np.roll(use, late), exposure=np.ones(WINDOW_HOURS, np.float32))
     answer = forecast(
@@ -148,7 +148,7 @@ def test_hours_since_the_model_was_fitted_count_as_if_it_had_been_fitted_anew(la
     )
 
 
-def test_announced_use_is_counted_when_it_comes() -> None:
+def test_a_planned_send_counts_from_its_begin() -> None:
     plan = DatedSend(start=NOW + 10 * 3600.0, end=NOW + 12 * 3600.0, messages=200)
     answer = ask([steady(), steady(), steady()], [480.0, 90.0, 480.0], plans=[[plan], [plan], []])
     plain = ask([steady()], [480.0]).p50[0]
@@ -156,12 +156,12 @@ def test_announced_use_is_counted_when_it_comes() -> None:
     assert answer.burn_per_day[0] == pytest.approx(440.0, rel=0.01)
 
 
-def test_a_plan_under_way_counts_what_is_left_of_it() -> None:
+def test_a_running_planned_send_counts_its_remaining_part() -> None:
     plan = DatedSend(start=NOW - 3600.0, end=NOW + 3600.0, messages=200)
     assert ask([steady()], [10_000.0], plans=[[plan]]).burn_per_day[0] == pytest.approx(340.0, rel=0.01)
 
 
-def test_many_balances_answer_as_each_alone() -> None:
+def test_many_balances_get_the_same_forecasts_as_each_alone() -> None:
     rng = np.random.default_rng(5)
     windows = [window(rng.poisson(rate, WINDOW_HOURS)) for rate in rng.uniform(0.1, 90, 300)]
     balances = list(rng.uniform(1, 5000, 300))
@@ -172,7 +172,7 @@ def test_many_balances_answer_as_each_alone() -> None:
             assert getattr(alone, name)[0] == pytest.approx(getattr(together, name)[i], rel=1e-9)
 
 
-def test_models_survive_their_encoding_and_others_are_unknown() -> None:
+def test_encoded_models_are_decoded_unchanged_and_other_data_is_unknown() -> None:
     models = fit([steady(), daily()], "UTC").models
     blobs = encode_models(models)
     again, readable = decode_models([blobs[0], None, b"\x63" + blobs[1][1:], blobs[1]])

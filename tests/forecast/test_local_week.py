@@ -26,6 +26,6 @@ def test_in_a_half_hour_zone_the_middle_of_the_clock_hour_decides() -> None:
     assert [6, 7] == hours_of_week("Asia/Kolkata", hour(2026, 11, 23, 0), 2).tolist()
 
 
-def test_a_long_span_crosses_the_cached_tables_without_a_seam() -> None:
+def test_a_long_range_across_cached_tables_is_continuous() -> None:
     hours = hours_of_week("UTC", hour(2026, 1, 5, 0), 5000)
     assert [i % 168 for i in range(5000)] == hours.tolist()

@@ -1,4 +1,4 @@
-"""What to buy, and by when."""
+"""Order advice: what to buy, and by when."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +34,7 @@ def advise(balance: int, **more: object) -> OrderAdvice | None:
     )
 
 
-def test_at_even_odds_the_order_is_the_expected_use_less_the_balance() -> None:
+def test_at_a_confidence_of_half_the_order_is_the_expected_usage_minus_the_balance() -> None:
     advice = advise(2400, confidence=0.5)
     assert advice is not None
     assert advice.messages == pytest.approx(7200 - 2400, rel=0.01)
@@ -42,7 +42,7 @@ def test_at_even_odds_the_order_is_the_expected_use_less_the_balance() -> None:
     assert (advice.order_by - NOW) / timedelta(hours=1) == pytest.approx(240, rel=0.01)
 
 
-def test_more_certainty_costs_more_and_comes_earlier() -> None:
+def test_a_higher_confidence_needs_a_larger_and_earlier_order() -> None:
     even, sure = advise(2400, confidence=0.5), advise(2400, confidence=0.9)
     assert even is not None
     assert sure is not None
@@ -52,7 +52,7 @@ def test_more_certainty_costs_more_and_comes_earlier() -> None:
     assert sure.order_by < even.order_by
 
 
-def test_the_lead_time_counts_but_nobody_can_order_yesterday() -> None:
+def test_the_order_date_allows_for_the_lead_time_but_is_never_in_the_past() -> None:
     early = advise(2400, lead_time=timedelta(days=3))
     plain = advise(2400)
     assert early is not None
@@ -64,17 +64,17 @@ def test_the_lead_time_counts_but_nobody_can_order_yesterday() -> None:
     assert late.order_by == NOW
 
 
-def test_whole_packages_are_bought() -> None:
+def test_orders_are_whole_packages() -> None:
     advice = advise(2400, package_size=10_000)
     assert advice is not None
     assert advice.messages == 10_000
 
 
-def test_enough_is_enough() -> None:
+def test_no_order_is_advised_if_the_balance_suffices() -> None:
     assert advise(1_000_000) == OrderAdvice(messages=0, order_by=None, until=MONTH, confidence=0.9)
 
 
-def test_nobody_orders_what_is_within_the_error_of_the_forecast() -> None:
+def test_no_order_is_advised_below_the_error_of_the_forecast() -> None:
     whole = advise(0)
     assert whole is not None
     nearly, short = advise(round(0.98 * whole.lacking)), advise(round(0.9 * whole.lacking))
@@ -84,7 +84,7 @@ def test_nobody_orders_what_is_within_the_error_of_the_forecast() -> None:
     assert short.messages == pytest.approx(0.1 * whole.lacking, abs=2)
 
 
-def test_announced_use_is_bought_for_on_top() -> None:
+def test_planned_sends_are_added_to_the_order() -> None:
     plan = DatedSend(
         start=(NOW + timedelta(days=2)).timestamp(),
         end=(NOW + timedelta(days=2, hours=2)).timestamp(),
@@ -98,13 +98,13 @@ def test_announced_use_is_bought_for_on_top() -> None:
     assert (planned.order_by - NOW) / timedelta(hours=1) == pytest.approx(48.1, abs=0.3)
 
 
-def test_dates_beyond_the_drawn_path_go_on_at_the_same_pace() -> None:
+def test_beyond_the_simulated_weeks_usage_continues_at_the_same_rate() -> None:
     advice = advise(0, until=NOW + timedelta(days=100), confidence=0.5)
     assert advice is not None
     assert advice.messages == pytest.approx(24_000, rel=0.01)
 
 
-def test_without_knowledge_there_is_no_advice() -> None:
+def test_without_a_model_there_is_no_advice() -> None:
     unused = model(0.0)
     assert (
         advise_order(unused, balance=5, observed_at=NOW, now=NOW, zone="UTC", until=MONTH, confidence=0.9)
@@ -143,20 +143,20 @@ def awaited(wallet: str, quantity: int, days: int) -> Order:
 @pytest.mark.parametrize(
     ("ordered", "shop", "web"),
     [
-        # for the app that it was ordered for, though the other is more urgent
+        # it counts for the app that it was ordered for, although the other app is more urgent
         ([awaited("acme/shop", 40_000, 11)], (0, 40_000), (50_000, 0)),
-        # the rest of it is for whoever of the account needs it
+        # the rest counts for any app of the account that needs it
         ([awaited("acme/shop", 60_000, 11)], (0, 40_000), (30_000, 20_000)),
         ([awaited("acme", 60_000, 11)], (30_000, 10_000), (0, 50_000)),
-        # it comes after the app has run out: until then there is only what the account has
+        # it arrives after the app has run out: until then only the account's quota counts
         ([awaited("acme/shop", 40_000, 13)], (40_000, 0), (10_000, 40_000)),
         ([awaited("else", 40_000, 11)], (40_000, 0), (50_000, 0)),
     ],
 )
-def test_what_is_on_order_counts_first_for_the_app_that_it_was_ordered_for(
+def test_an_order_counts_first_for_the_app_that_it_is_for(
     ordered: list[Order], shop: tuple[int, int], web: tuple[int, int]
 ) -> None:
-    """Of 40,000 that the shop and 50,000 that the web lack, the web's first."""
+    """The shop lacks 40,000 messages and the web 50,000; the web needs them first."""
     advice = {SHOP: lacking(40_000, 9), WEB: lacking(50_000, 2)}
     lead_times = dict.fromkeys(advice, timedelta(days=3))
 
@@ -166,7 +166,7 @@ def test_what_is_on_order_counts_first_for_the_app_that_it_was_ordered_for(
     assert (shop, web) == tuple((found[key].messages, found[key].ordered) for key in (SHOP, WEB))
 
 
-def test_what_was_ordered_for_an_app_leaves_the_pool_to_others() -> None:
+def test_an_order_for_one_app_leaves_the_pool_for_other_apps() -> None:
     advice = {SHOP: lacking(40_000, 9), WEB: lacking(50_000, 10)}
     lead_times = dict.fromkeys(advice, timedelta(days=3))
     found, _ = first_from_orders(advice, [awaited("acme/shop", 40_000, 11)], lead_times, PACKAGES)

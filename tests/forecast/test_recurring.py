@@ -1,4 +1,4 @@
-"""Patterns behind bursts, from dates of the calendar of 2026 (1 January is a Thursday)."""
+"""Calendar rules of recurring bursts, with dates of 2026 (1 January is a Thursday)."""
 
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -23,7 +23,7 @@ def seen(*days: tuple[int, int]) -> list[Burst]:
 
 
 def expected(bursts: list[Burst], now: int, *, days: int = 70) -> list[date]:
-    """Return on which dates the rules behind bursts expect another."""
+    """Return the dates on which the rules of these bursts expect another one."""
     rules, _ = recurring(bursts, now, "UTC")
     since = now * 3600.0
     sends = [send for rule in rules for send in occurrences(rule, since, since + days * 86400.0, "UTC")]
@@ -46,14 +46,14 @@ def test_days_of_the_month_and_paydays_are_expected_again(
     assert [date(2026, *day) for day in coming] == expected(seen(*days), hour(4, 2), days=60)
 
 
-def test_on_its_day_a_send_is_still_to_come_and_missed_the_day_after() -> None:
+def test_a_recurring_send_is_expected_on_its_day_and_missed_the_day_after() -> None:
     twice = seen((2, 5), (3, 5))
 
     assert date(2026, 4, 5) in expected(twice, hour(4, 5, HOUR - 1))
     assert [] == expected(twice, hour(4, 6))
 
 
-def test_the_sizes_of_more_sends_are_known_better() -> None:
+def test_more_sends_make_the_expected_size_more_certain() -> None:
     (few,), _ = recurring(seen((2, 5), (3, 5)), hour(4, 1), "UTC")
     (many,), _ = recurring(seen((1, 5), (2, 5), (3, 5), (4, 5)), hour(5, 1), "UTC")
 
@@ -61,7 +61,7 @@ def test_the_sizes_of_more_sends_are_known_better() -> None:
     assert many.chance > few.chance
 
 
-def test_of_a_day_everything_counts_as_one_send() -> None:
+def test_all_bursts_of_one_day_count_as_one_send() -> None:
     days = ((1, 5), (2, 5), (3, 5))
     later = [Burst(hour(*day, HOUR + 4), 2, 3000.0) for day in days]
 
@@ -70,7 +70,7 @@ def test_of_a_day_everything_counts_as_one_send() -> None:
     assert (4000.0, []) == (rule.messages, left)
 
 
-def test_a_day_of_the_week_is_no_accident_when_it_is_seen_often_enough() -> None:
+def test_a_weekday_becomes_a_rule_when_it_recurs_often_enough() -> None:
     mondays = [date(2026, 3, 2) + timedelta(weeks=weeks) for weeks in range(5)]
 
     coming = expected(seen(*((day.month, day.day) for day in mondays)), hour(4, 1), days=14)
@@ -79,7 +79,7 @@ def test_a_day_of_the_week_is_no_accident_when_it_is_seen_often_enough() -> None
     assert [] == expected(seen((3, 2), (3, 16)), hour(3, 20), days=14)  # two of three Mondays
 
 
-def test_no_more_rules_are_kept_than_a_model_has_room_for() -> None:
+def test_the_number_of_rules_is_limited_by_the_model() -> None:
     found = seen(*((month, day) for month in range(1, 9) for day in (3, 8, 13, 22)))
 
     rules, left = recurring(found, hour(9, 1), "UTC")
@@ -87,7 +87,7 @@ def test_no_more_rules_are_kept_than_a_model_has_room_for() -> None:
     assert (3, 8) == (len(rules), len(left))
 
 
-def test_a_send_is_expected_from_the_instant_at_which_it_begins() -> None:
+def test_a_recurring_send_is_expected_from_its_begin() -> None:
     rule = Rule(Repeats.DAY_OF_MONTH, 5, HOUR, 2, 1.0, 1000.0, 0.2)
     at = hour(4, 5) * 3600.0
 
@@ -96,7 +96,7 @@ def test_a_send_is_expected_from_the_instant_at_which_it_begins() -> None:
 
 
 def test_a_payday_on_a_weekend_is_expected_before_the_weekend() -> None:
-    """25 April 2026 is a Saturday, and 31 May a Sunday; only the Friday before lies in what is asked for."""
+    """25 April 2026 is a Saturday and 31 May a Sunday; only the Friday before is in the requested range."""
     for repeats, day, friday in (
         (Repeats.WORKING_DAY_OF_MONTH, 25, hour(4, 24)),
         (Repeats.WORKING_DAY_FROM_MONTH_END, 0, hour(5, 29)),
@@ -107,7 +107,7 @@ def test_a_payday_on_a_weekend_is_expected_before_the_weekend() -> None:
         assert [friday * 3600.0] == [send.start for send in occurrences(rule, since, since + 86000, "UTC")]
 
 
-def test_bursts_at_random_are_hardly_ever_a_pattern() -> None:
+def test_random_bursts_rarely_become_a_rule() -> None:
     rng = Random(3)
     found = 0
     for count in (2, 3, 4, 6, 10, 30) * 10:

@@ -1,4 +1,4 @@
-"""Spikes, and traffic that stopped."""
+"""Usage spikes, and traffic that has stopped."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def points(models: Models, use: float, **more: object) -> int:
     return int(judge(models, use, **more).points[0])  # type: ignore[arg-type]
 
 
-def test_usual_usage_counts_against_a_spike_four_times_as_much_for_it_and_ten_times_twice() -> None:
+def test_usual_usage_counts_against_a_spike_and_four_and_ten_times_as_much_count_for_it() -> None:
     assert [-2, -2, 0, 1, 2] == [points(model(), 10.0 * times) for times in (0, 1.5, 2.7, 4, 10)]
 
 
@@ -61,7 +61,7 @@ def test_a_reading_is_explained_with_what_was_expected() -> None:
     assert high.factor[0] == pytest.approx(6.0, rel=0.1)
 
 
-def test_a_sender_that_bursts_every_other_day_gets_no_spike_alert() -> None:
+def test_a_sender_with_bursts_every_second_day_has_no_spike() -> None:
     assert 1 == points(model(), 40.0)
     assert 1 > points(model(bursts=16.0), 40.0)
 
@@ -76,25 +76,25 @@ def test_a_sender_with_past_bursts_needs_a_larger_order(more: dict[str, object])
     assert 1 > points(model(), 36.0, **more)
 
 
-def test_twenty_times_as_much_is_far_above_until_many_such_alerts_were_sent() -> None:
+def test_twenty_times_the_usage_is_a_spike_until_many_such_alerts_were_sent() -> None:
     assert [2, 2, -2] == [points(model(), 210.0, alerts=np.array([told])) for told in (0.0, 3.0, 5.0)]
 
 
-def test_an_announced_send_says_nothing() -> None:
+def test_a_planned_send_does_not_count_for_a_spike() -> None:
     assert 0 == points(model(), 1e9, planned=np.array([True]))
 
 
-def test_a_day_of_readings_is_needed_and_the_first_days_need_more() -> None:
+def test_a_spike_needs_a_day_of_readings_and_higher_usage_in_the_first_days() -> None:
     assert 0 == points(model(days=0.9), 1e6)
     assert 2 == points(model(days=1), 1e6)
     assert judge(model(days=1), 1.0).bar[0] > judge(model(days=30), 1.0).bar[0]
 
 
-def test_more_minutes_need_less_to_be_far_above() -> None:
+def test_longer_intervals_need_a_smaller_rise() -> None:
     assert [1, 2] == [points(model(), 12.0 * minutes, minutes=minutes) for minutes in (5, 15)]
 
 
-def test_a_long_gap_says_nothing_of_the_present() -> None:
+def test_a_long_gap_is_not_judged() -> None:
     assert [0, 0] == [points(model(), use, minutes=180) for use in (0.0, 1e6)]
 
 
@@ -106,7 +106,7 @@ def gathered(*readings: int) -> list[int]:
     return course
 
 
-def test_two_readings_far_above_the_bar_are_a_spike_and_two_usual_ones_its_end() -> None:
+def test_two_readings_far_above_the_bar_start_a_spike_and_two_usual_ones_end_it() -> None:
     assert [2, SPIKING, 2, 0] == gathered(2, 2, -2, -2)
 
 
@@ -114,28 +114,28 @@ def test_a_longer_spike_takes_up_to_four_usual_readings_to_end() -> None:
     assert [2, SPIKING, 6, 8, 8, 6, 4, 2, 0] == gathered(2, 2, 2, 2, 2, -2, -2, -2, -2)
 
 
-def test_during_a_spike_a_few_messages_too_many_are_not_usual() -> None:
+def test_slightly_increased_usage_does_not_end_a_spike() -> None:
     quiet = model(0.5)
     usual, high = 0.0, 2.0
     assert [-2, 0] == [int(judge(quiet, use, notified=np.array([True])).points[0]) for use in (usual, high)]
     assert -2 == judge(quiet, high).points[0]
 
 
-def test_four_readings_above_the_bar_are_a_spike_whatever_says_nothing_in_between() -> None:
+def test_four_readings_above_the_bar_are_a_spike_despite_unjudged_readings_in_between() -> None:
     assert [1, 2, 2, 3, SPIKING] == gathered(1, 1, 0, 1, 1)
 
 
-def test_bursts_of_one_reading_never_are_a_spike() -> None:
+def test_bursts_of_one_reading_are_never_a_spike() -> None:
     assert [2, 0, 2, 0, 0] == gathered(2, -2, 2, -2, -2)
 
 
-def test_an_alert_is_forgotten_little_by_little_within_a_quarter() -> None:
+def test_a_past_spike_alert_loses_its_weight_within_a_quarter() -> None:
     assert [0.0, 1.0, 0.5, 0.0, 1.5] == [
         remembered(days) for days in ([], [0], [REMEMBERED_DAYS / 2], [REMEMBERED_DAYS + 1], [0, 45, 90])
     ]
 
 
-def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
+def test_the_usage_of_a_day_in_one_reading_is_a_spike() -> None:
     a_day = 24 * 120.0
     assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
     assert not judge(model(0.2), 90.0).drained[0]
@@ -143,14 +143,14 @@ def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
     assert [SPIKING, 8] == [gather(before, 2, drained=True) for before in (0, 8)]
 
 
-def test_a_plan_covers_its_time_and_the_hour_after() -> None:
+def test_a_planned_send_covers_its_time_and_the_hour_after() -> None:
     plan = DatedSend(start=NOW, end=NOW + 7200, messages=9)
     assert [False, True, True, False] == [
         is_planned([plan], since, since + 300) for since in (NOW - 300, NOW - 299, NOW + 10_500, NOW + 10_800)
     ]
 
 
-def test_a_night_that_nobody_read_is_no_stop() -> None:
+def test_a_night_without_readings_is_not_stopped_traffic() -> None:
     hours = hours_of_week("UTC", END - WINDOW_HOURS, WINDOW_HOURS) % 24
     evening = END - (END - 20) % 24  # used from 8 to 20, and read until then
     use = np.where((hours >= 8) & (hours < 20), 60, 0).astype(np.float32)
@@ -167,7 +167,7 @@ def test_a_night_that_nobody_read_is_no_stop() -> None:
     assert [False, True] == [stopped(12.2), stopped(14.0)]
 
 
-def test_traffic_that_is_still_for_longer_than_ever_has_stopped() -> None:
+def test_traffic_has_stopped_when_it_pauses_longer_than_ever_before() -> None:
     def stopped(models: Models, use: float = 0.0, exposure: float = 0.5) -> bool:
         return bool(
             have_stopped(
@@ -186,7 +186,7 @@ def test_traffic_that_is_still_for_longer_than_ever_has_stopped() -> None:
     assert not stopped(model(0.1, silent=6))
 
 
-def test_universal_stands_in_for_the_empty_categories_of_its_own_wallet_alone() -> None:
+def test_universal_quota_stands_in_only_for_empty_categories_of_the_same_wallet() -> None:
     shop, web = WalletName("acme/shop"), WalletName("acme/web")
     keys = [
         BalanceKey(shop, Category.UNIVERSAL),

@@ -1,4 +1,4 @@
-"""Universal quota that is used while another category of its wallet is empty."""
+"""Universal quota that is used while another category of the wallet is empty."""
 
 import numpy as np
 import pytest
@@ -34,12 +34,12 @@ def models_of(windows: list[UseWindow]) -> Models:
     return models
 
 
-def test_what_is_used_while_the_other_is_empty_stands_in_for_it() -> None:
+def test_usage_while_another_category_is_empty_is_a_stand_in_for_it() -> None:
     found = stand_in(*taken_over(WINDOW_HOURS - 5))
     assert (True, 5) == (found.is_on, found.hours.sum())
 
 
-def test_once_the_other_was_bought_it_is_remembered_when_it_stood_in() -> None:
+def test_after_the_other_category_was_bought_the_time_of_the_stand_in_is_remembered() -> None:
     windows = taken_over(WINDOW_HOURS - 140, WINDOW_HOURS - 100, own=2.0)
     found = stand_in(*windows)
     assert (False, 40) == (found.is_on, found.hours.sum())
@@ -57,12 +57,12 @@ def test_once_the_other_was_bought_it_is_remembered_when_it_stood_in() -> None:
         pytest.param(taken_over(0), id="the other was never used"),
     ],
 )
-def test_without_more_use_than_its_own_it_is_no_reserve(windows: list[UseWindow]) -> None:
+def test_universal_quota_without_additional_usage_is_no_reserve(windows: list[UseWindow]) -> None:
     found = stand_in(*windows)
     assert (False, 0) == (found.is_on, found.hours.sum())
 
 
-def test_the_model_of_the_reserve_is_that_of_both_categories() -> None:
+def test_the_model_of_the_reserve_covers_both_categories() -> None:
     windows = taken_over(WINDOW_HOURS - 30, own=2.0)
     models = models_of(windows)
     assert [Category.INDUSTRY] == stands_in_now(models[0])

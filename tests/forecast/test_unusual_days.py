@@ -1,4 +1,4 @@
-"""What an estimate makes of bursts, lasting changes, starts, months and wrong readings."""
+"""How an estimate handles bursts, lasting changes, short histories, monthly sends and wrong readings."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ A_DAY = 2400.0
 
 
 class Sender:
-    """A day's use of 2,400 messages, evenly, with some noise; read every quarter of an hour."""
+    """A sender of 2,400 messages a day, evenly with some noise; read every quarter of an hour."""
 
     def __init__(self, days: float, *, seed: int = 1) -> None:
         rng = np.random.default_rng(seed)
@@ -60,36 +60,36 @@ def order(series: Series, for_days: float = 30.0) -> float | None:
 
 
 @pytest.mark.parametrize("hours_ago", [0.25, 1, 5, 30])
-def test_a_single_mailing_leaves_the_runway_as_it_is(hours_ago: float) -> None:
+def test_a_single_burst_does_not_change_the_runway(hours_ago: float) -> None:
     found = answer(Sender(30).bursts(30 - hours_ago / 24, 30 * A_DAY).read())
 
     assert days(found.p50) == pytest.approx(10.0, rel=0.25 if hours_ago <= 1 else 0.1)
 
 
 def robot(hours: float, *, left: float) -> Forecasts:
-    """Answer for a balance of `left`, of which 16,000 an hour have been sent for so long."""
+    """Return the forecast for a balance of `left` after sending 16,000 an hour for `hours`."""
     sender = Sender(30)
     sender.use[sender.at(30 - hours / 24) :] += 4000
     return answer(sender.read(left=left))
 
 
-def test_the_range_covers_that_a_burst_goes_on_and_that_it_was_once() -> None:
+def test_the_range_covers_both_that_a_burst_continues_and_that_it_ends() -> None:
     found = robot(0.5, left=24_000)
 
     assert float(found.p10[0]) == pytest.approx(1.5, abs=0.1)
     assert days(found.judged) > 5.0
-    # with one chance in six that it goes on, 90 % of all is 88 % of what happens otherwise
+    # the burst goes on with a probability of one in six, so the 90 % quantile overall is the 88 % quantile without it
     usual = answer(Sender(30).read(left=24_000))
     assert float(usual.p90[0]) == pytest.approx(float(found.p90[0]), rel=0.03)
 
 
-def test_the_longer_a_burst_has_lasted_the_more_likely_it_goes_on() -> None:
+def test_the_longer_a_burst_lasts_the_more_likely_it_continues() -> None:
     assert float(robot(1.5, left=24_000).judged[0]) == pytest.approx(1.5, abs=0.1)
     assert float(robot(5, left=24_000).p50[0]) == pytest.approx(1.5, abs=0.1)
     assert days(robot(5, left=100_000).p50) > 1.0
 
 
-def test_what_is_not_counted_is_named_with_its_hour() -> None:
+def test_usage_that_is_not_counted_is_named_with_its_hour() -> None:
     found = answer(Sender(30).bursts(29.5, 26_700).read())
 
     assert float(found.not_counted[0]) == pytest.approx(26_700, rel=0.02)
@@ -97,7 +97,7 @@ def test_what_is_not_counted_is_named_with_its_hour() -> None:
     assert 0.0 == float(answer(Sender(30).bursts(15, 26_700).read()).not_counted[0])
 
 
-def test_one_burst_is_no_rate_and_three_are() -> None:
+def test_three_bursts_change_the_usage_rate_and_one_does_not() -> None:
     once = order(Sender(35).bursts(20, 10 * A_DAY).read())
     thrice = order(Sender(35).bursts(5, 10 * A_DAY).bursts(14, 10 * A_DAY).bursts(28, 10 * A_DAY).read())
 
@@ -127,7 +127,7 @@ def test_an_order_follows_a_rise_after_a_day_and_a_fall_after_four(factor: float
     assert 1.0 <= found / (30 * factor * A_DAY) < 1.5
 
 
-def test_in_the_first_hours_of_a_rise_an_order_covers_that_it_lasts() -> None:
+def test_in_the_first_hours_of_a_rise_an_order_assumes_that_it_may_last() -> None:
     found = order(scaled(Sender(33), 32.5, 33, 10.0).read(left=0.0))
 
     assert found is not None
@@ -145,7 +145,7 @@ def test_a_weekend_without_use_does_not_end_a_change_of_office_hours() -> None:
     assert found > 9 * 21 * A_DAY
 
 
-def test_growth_is_no_step() -> None:
+def test_steady_growth_is_not_a_step() -> None:
     sender = Sender(35)
     sender.use = np.round(sender.use * 1.15 ** (np.arange(len(sender.use)) / 96 / 7))
 
@@ -166,13 +166,13 @@ def varying_days(spread: float, weekly: float = 0.0, *, balances: int = 200) -> 
     return use, np.full(use.shape, use.mean())
 
 
-def test_days_that_vary_make_no_trend() -> None:
+def test_varying_days_are_not_a_trend() -> None:
     trend, _ = weekly_trend(*varying_days(0.3))
 
     assert np.sqrt(np.mean(trend**2)) < 0.05
 
 
-def test_growth_is_believed_the_more_the_steadier_the_days_are() -> None:
+def test_growth_is_weighted_more_if_the_days_are_steadier() -> None:
     (steady, steady_errors), (varying, varying_errors) = (
         weekly_trend(*varying_days(spread, 0.12)) for spread in (0.1, 0.3)
     )
@@ -182,13 +182,13 @@ def test_growth_is_believed_the_more_the_steadier_the_days_are() -> None:
     assert np.median(varying_errors[1]) > np.median(steady_errors[1])
 
 
-def test_a_decline_is_no_step() -> None:
+def test_a_steady_decline_is_not_a_step() -> None:
     use, expected = varying_days(0.12, -0.12)
 
     assert np.mean(settled_steps(use, np.ones(use.shape), expected).hours > 0) < 0.06
 
 
-def test_while_a_change_is_fresh_the_range_covers_both_ends() -> None:
+def test_the_range_of_a_recent_change_covers_that_it_lasts_and_that_it_ends() -> None:
     sender = Sender(30)
     sender.use[sender.at(30 - 7 / 24) :] *= 10
     found = answer(sender.read(left=10 * A_DAY))
@@ -198,20 +198,20 @@ def test_while_a_change_is_fresh_the_range_covers_both_ends() -> None:
 
 
 def scaled(sender: Sender, since: float, until: float, factor: float) -> Sender:
-    """Multiply what is used from one day to another."""
+    """Multiply the usage between two days."""
     part = slice(sender.at(since), sender.at(until))
     sender.use[part] = np.rint(factor * sender.use[part])
     return sender
 
 
 @pytest.mark.parametrize("factor", [0.3, 2.0])
-def test_a_holiday_or_a_busy_week_that_is_over_is_not_learned_from(factor: float) -> None:
+def test_a_past_holiday_or_busy_week_does_not_change_the_estimate(factor: float) -> None:
     found = answer(scaled(Sender(34), 25, 32, factor).read())
 
     assert days(found.p50) == pytest.approx(10.0, rel=0.1)
 
 
-def test_while_a_fall_is_on_the_range_covers_its_end() -> None:
+def test_the_range_during_a_fall_in_usage_covers_its_end() -> None:
     found = answer(scaled(Sender(32), 29, 32, 0.3).read())
 
     assert days(found.p50) == pytest.approx(33.0, rel=0.25)
@@ -219,20 +219,20 @@ def test_while_a_fall_is_on_the_range_covers_its_end() -> None:
 
 
 @pytest.mark.parametrize("since", [0.25, 0.5])
-def test_in_the_first_hours_of_a_fall_an_order_covers_that_it_is_a_holiday(since: float) -> None:
+def test_in_the_first_hours_of_a_fall_an_order_assumes_that_it_may_be_a_holiday(since: float) -> None:
     found = order(scaled(Sender(32), 32 - since, 32, 0.3).read(left=0.0))
 
     assert found is not None
     assert 25 * A_DAY < found < 45 * A_DAY
 
 
-def test_of_few_messages_the_range_knows_that_their_number_is_chance() -> None:
+def test_the_range_for_few_messages_includes_random_variation() -> None:
     few, many = (answer(Sender(30).read(left=left)) for left in (4.0, 40_000.0))
 
     assert float(np.log2(few.p90[0] / few.p10[0])) > 2 * float(np.log2(many.p90[0] / many.p10[0]))
 
 
-def test_silence_before_the_first_use_is_no_evidence() -> None:
+def test_time_before_the_first_usage_is_not_counted() -> None:
     sender = Sender(30)
     sender.use[: sender.at(28)] = 0
 
@@ -240,7 +240,7 @@ def test_silence_before_the_first_use_is_no_evidence() -> None:
 
 
 @pytest.mark.parametrize("days_of_history", [0.25, 1.0, 2.5, 4.0])
-def test_a_burst_in_the_first_days_is_no_rate(days_of_history: float) -> None:
+def test_a_burst_in_the_first_days_is_not_the_usage_rate(days_of_history: float) -> None:
     found = answer(Sender(days_of_history).bursts(days_of_history / 2, 30 * A_DAY).read())
 
     assert found.usual_per_day[0] == pytest.approx(A_DAY, rel=0.35)
@@ -248,19 +248,19 @@ def test_a_burst_in_the_first_days_is_no_rate(days_of_history: float) -> None:
 
 
 def only_one_burst(minutes: int) -> Forecasts:
-    """Answer for a balance whose only usage, 77,000 messages, was in its first ten minutes; read every five minutes."""
+    """Return the forecast for a balance with 77,000 messages of usage in its first ten minutes and none after."""
     at = START + 2_400.0 + np.linspace(0.0, 60.0 * minutes, minutes // 5 + 1)
     return answer(fit_series(at, np.where(at > at[1], 23_000.0, 100_000.0), "UTC"))
 
 
 @pytest.mark.parametrize("minutes", [65, 80, 120, 240])
-def test_a_single_burst_in_the_first_hours_is_no_rate(minutes: int) -> None:
+def test_a_single_burst_in_the_first_hours_is_not_the_usage_rate(minutes: int) -> None:
     found = only_one_burst(minutes)
 
     assert not found.known[0] or found.burn_per_day[0] < 20_000
 
 
-def test_what_is_used_in_a_single_hour_and_stops_gives_no_runway() -> None:
+def test_usage_in_a_single_hour_that_stops_gives_no_runway() -> None:
     at = START + np.linspace(0.0, 5_100.0, 18)
     left = 100_000.0 - np.minimum(np.arange(18), 12) * 5_000.0
 
@@ -279,7 +279,7 @@ def test_before_the_first_hour_is_closed_the_last_reading_decides_whether_a_burs
     assert is_known == found.known[0]
 
 
-def test_in_the_first_week_the_runway_says_on_how_much_history_it_stands() -> None:
+def test_in_the_first_week_the_runway_has_the_length_of_its_history() -> None:
     def history(days: float) -> float | None:
         (estimate,) = answer(Sender(days).read()).estimates()
         assert estimate.runway is not None
@@ -289,7 +289,7 @@ def test_in_the_first_week_the_runway_says_on_how_much_history_it_stands() -> No
     assert history(8.0) is None
 
 
-def test_no_order_is_advised_on_less_than_three_days_of_use() -> None:
+def test_no_order_is_advised_with_less_than_three_days_of_usage() -> None:
     sender = Sender(30)
     sender.use[: sender.at(27.5)] = 0
 
@@ -297,7 +297,7 @@ def test_no_order_is_advised_on_less_than_three_days_of_use() -> None:
     assert order(Sender(30).read()) is not None
 
 
-def test_an_announced_send_is_neither_usage_nor_quiet() -> None:
+def test_a_planned_send_is_excluded_from_the_history() -> None:
     plan = DatedSend(START + 29 * 86400.0, START + 29 * 86400.0 + 900.0, 5 * A_DAY)
     found = answer(Sender(30).bursts(29, 5 * A_DAY).read(plans=(plan,)), (plan,))
 
@@ -305,7 +305,7 @@ def test_an_announced_send_is_neither_usage_nor_quiet() -> None:
     assert 0.0 == float(found.not_counted[0])
 
 
-def test_a_month_end_that_came_back_is_expected_again() -> None:
+def test_a_repeated_month_end_send_is_expected_again() -> None:
     sender = Sender(110)  # up to 21 April
     for day in (30, 58, 89):  # 31 January, 28 February, 31 March
         sender.bursts(day + 9 / 24, 20 * A_DAY)
@@ -314,7 +314,7 @@ def test_a_month_end_that_came_back_is_expected_again() -> None:
     assert days(found.p50) == pytest.approx(9.4, abs=0.3)  # 30 April, 09:00
 
 
-def test_what_is_expected_on_its_day_is_ordered_in_full() -> None:
+def test_an_order_covers_an_expected_recurring_send_completely() -> None:
     sender = Sender(110)  # up to 21 April
     for day in (30, 58, 89):
         sender.bursts(day + 9 / 24, 20 * A_DAY)
@@ -323,14 +323,14 @@ def test_what_is_expected_on_its_day_is_ordered_in_full() -> None:
     assert found == pytest.approx(20 * A_DAY + 1.2 * 20 * A_DAY, rel=0.1)
 
 
-def test_a_runway_says_which_sends_it_includes() -> None:
+def test_a_runway_names_the_recurring_sends_that_it_includes() -> None:
     series = Sender(30).read()
     plan = DatedSend(series.at + 86400.0, series.at + 90000.0, 12_000.0)
 
     assert [12_000, 0] == [answer(series, plans).sends[0] for plans in ((plan,), ())]
 
 
-def test_a_campaign_of_every_tuesday_is_expected_on_tuesday() -> None:
+def test_a_weekly_campaign_is_expected_on_its_weekday() -> None:
     sender = Sender(36)  # up to 6 February, a Friday
     for day in (5, 12, 19, 26, 33):
         sender.bursts(day + 10 / 24, 4 * A_DAY)
@@ -339,7 +339,7 @@ def test_a_campaign_of_every_tuesday_is_expected_on_tuesday() -> None:
     assert days(found.p50) == pytest.approx(4.4, abs=0.3)
 
 
-def test_a_reading_that_the_next_one_takes_back_is_a_correction() -> None:
+def test_a_reading_that_the_next_one_reverts_is_a_correction() -> None:
     sender = Sender(30)
     balance = 24_000.0 + sender.use.sum() - np.concatenate([[0.0], np.cumsum(sender.use)])
     at = START + STEP * np.arange(len(balance))
@@ -350,7 +350,7 @@ def test_a_reading_that_the_next_one_takes_back_is_a_correction() -> None:
         assert answer(fit_series(at, read, "UTC")).p50 == pytest.approx(answer(right).p50, rel=0.01)  # type: ignore[arg-type] # float64 at run time
 
 
-def test_growth_of_some_percent_a_week_shows_in_a_long_runway() -> None:
+def test_growth_of_a_few_percent_a_week_shortens_a_long_runway() -> None:
     sender = Sender(35)
     weeks = np.arange(len(sender.use)) / 96 / 7
     sender.use = np.round(sender.use * 1.1**weeks)
@@ -365,7 +365,7 @@ def test_one_reading_a_day_distinguishes_a_burst_from_a_change() -> None:
     assert days(found.p50) == pytest.approx(10.0, rel=0.3)
 
 
-def test_an_order_is_never_beyond_what_usage_made_likely() -> None:
+def test_an_order_is_limited_by_past_usage() -> None:
     sender = Sender(30)
     sender.use[sender.at(29.8) :] *= 200
     asked = order(sender.read())
@@ -379,28 +379,28 @@ def test_a_balance_of_zero_is_empty_now() -> None:
     assert timedelta(0) == timedelta(hours=float(answer(series).p90[0]))
 
 
-def test_the_range_of_growth_reaches_beyond_what_is_believed_of_it() -> None:
+def test_the_range_covers_more_growth_than_the_estimate() -> None:
     trend, errors = weekly_trend(*varying_days(0.12, 0.12))
 
     assert np.mean(trend + errors[1] > 0.12) > 0.9
     assert np.mean(errors[1] > errors[0]) > 0.9
 
 
-def test_a_quiet_weekend_does_not_end_what_began_on_friday() -> None:
-    """Saturdays use more than usually, if less than a working day: the change may still last."""
+def test_a_quiet_weekend_does_not_end_a_change_that_began_on_friday() -> None:
+    """Usage on a Saturday is above usual, but below a working day: the change may still last."""
     week = np.zeros((7, 24))
     week[:5, 9:18], week[5, 9:18] = 20.0, 3.0
     use = np.concatenate([np.tile(week.ravel(), 4), week[:6].ravel(), np.zeros(24)])[: 34 * 24]
     use = np.concatenate([np.zeros(24), use])  # the window ends on a Saturday, at midnight
     friday, saturday = (slice(-day * 24 + 9, -day * 24 + 18) for day in (2, 1))
 
-    def kept(on_saturday: float) -> float:
+    def remaining_rise(on_saturday: float) -> float:
         seen = use.copy()
         seen[friday], seen[saturday] = 200.0, on_saturday
         return float(usual_use(seen[None], np.ones((1, len(seen))), np.zeros(1)).use[0, friday].mean())
 
-    assert 200.0 == kept(10.0)
-    assert 25.0 > kept(3.0)
+    assert 200.0 == remaining_rise(10.0)
+    assert 25.0 > remaining_rise(3.0)
 
 
 def test_a_single_burst_in_the_first_days_is_not_ordered_again() -> None:
@@ -422,7 +422,7 @@ def test_of_two_readings_a_day_the_first_leaves_open_whether_a_change_lasts(
     assert 0.6 < days(found.p50) / median < 1.7
 
 
-def test_what_a_reading_spreads_over_the_time_before_an_announced_send_belongs_to_it() -> None:
+def test_usage_spread_over_the_time_before_a_planned_send_belongs_to_that_send() -> None:
     sender = Sender(30).bursts(29, 10 * A_DAY)
     plan = DatedSend(START + 29 * 86400.0 + 300.0, START + 29 * 86400.0 + 1200.0, 10 * A_DAY)
     balance = 24_000.0 + sender.use.sum() - np.concatenate([[0.0], np.cumsum(sender.use)])

@@ -1,4 +1,4 @@
-"""The window of hourly use, and its two ways of coming about."""
+"""The window of hourly usage, built from snapshots or from a series."""
 
 import numpy as np
 from hypothesis import given
@@ -25,7 +25,7 @@ def same(left: UseWindow, right: UseWindow | None) -> bool:
     )
 
 
-def test_a_window_moves_on_and_forgets_what_is_older_than_35_days() -> None:
+def test_a_window_drops_usage_older_than_35_days() -> None:
     window = empty_window(100).moved_to(1000, [(999, 7, 3600.0), (999 - WINDOW_HOURS, 5, 3600.0)])
     later = window.moved_to(1002, [(1000, 2, 1800.0)])
     assert [7, 2, 0] == later.use[-3:].tolist()
@@ -35,7 +35,7 @@ def test_a_window_moves_on_and_forgets_what_is_older_than_35_days() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 300_000), st.floats(0, 3600)), max_size=WINDOW_HOURS))
-def test_a_window_survives_its_encoding(hours: list[tuple[int, float]]) -> None:
+def test_an_encoded_window_is_decoded_unchanged(hours: list[tuple[int, float]]) -> None:
     window = empty_window(0).moved_to(490_000, [(489_999 - i, u, e) for i, (u, e) in enumerate(hours)])
     assert same(window, decode_window(encode_window(window)))
 
@@ -45,7 +45,7 @@ def test_a_window_of_another_version_is_not_read() -> None:
     assert decode_window(bytes([9]) + blob[1:]) is None
 
 
-def test_a_month_of_a_busy_balance_takes_less_than_two_kilobytes() -> None:
+def test_a_month_of_a_busy_balance_is_smaller_than_two_kilobytes() -> None:
     use = np.random.default_rng(1).poisson(400, WINDOW_HOURS)
     window = empty_window(0).moved_to(5000, [(4160 + i, int(u), 3600.0) for i, u in enumerate(use)])
     assert len(encode_window(window)) < 2000
@@ -55,7 +55,7 @@ STEP = st.tuples(st.integers(1, 20_000), st.one_of(st.integers(0, 60), st.intege
 
 
 @given(st.lists(STEP, min_size=2, max_size=40))
-def test_a_series_books_as_a_wallet_alone_does(steps: list[tuple[int, int | None]]) -> None:
+def test_a_series_books_the_same_usage_as_a_single_wallet(steps: list[tuple[int, int | None]]) -> None:
     at = np.cumsum([gap for gap, _ in steps]) + 1_000_000.0
     readings = [Absent.UNALLOCATED if value is None else value for _, value in steps]
     use: dict[int, float] = {}
