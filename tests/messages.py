@@ -1,4 +1,4 @@
-"""Messages for tests, written flat: each field goes to the part of the message that has it."""
+"""Messages for tests from keyword arguments: each goes to the part of the message that has this field."""
 
 from dataclasses import fields, replace
 from datetime import datetime
@@ -16,7 +16,7 @@ _FIELDS = {
 
 
 def alert_message(opened_at: datetime, **changes: Any) -> AlertMessage:
-    """A critical alert of the wallet `acme` that opened at `opened_at`, but for `changes`."""
+    """Return the message of a critical alert of `acme` that opened at `opened_at`, with `changes`."""
     subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme"))
     alert = Alert(
         id=17, subject=subject, severity=Severity.CRITICAL, peak=Severity.CRITICAL, opened_at=opened_at
@@ -25,7 +25,7 @@ def alert_message(opened_at: datetime, **changes: Any) -> AlertMessage:
 
 
 def changed(message: AlertMessage, **changes: Any) -> AlertMessage:
-    """`message` with other values of some fields of its own, its alert, its subject, its measurement or its context."""
+    """Return `message` with changed fields of the message, its alert, subject, measurement or context."""
 
     def of(kind: type) -> dict[str, Any]:
         return {name: changes.pop(name) for name in list(changes) if name in _FIELDS[kind]}

@@ -1,4 +1,4 @@
-"""Past readings as tests write them."""
+"""Past readings written as lines of CSV."""
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -8,5 +8,5 @@ from balancebot.sheets import InputFault, SheetRow
 
 
 def sheet_of(lines: Iterable[str]) -> Iterator[SheetRow | InputFault]:
-    """Read the lines of a CSV file, its header first."""
+    """Read the lines of a CSV file with a header."""
     return open_history(BytesIO("\n".join(line.rstrip("\n") for line in lines).encode()))

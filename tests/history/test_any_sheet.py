@@ -1,4 +1,4 @@
-"""Whatever stands in a sheet of past readings, or in a question, is an answer or a fault in words."""
+"""Any sheet of past readings and any question gets an answer or a fault, never an exception."""
 
 import json
 from io import BytesIO
@@ -27,7 +27,7 @@ ROWS = st.lists(st.lists(CELL, max_size=6), max_size=8)
 @settings(max_examples=100)
 @given(rows=ROWS, between=st.sampled_from(",;\t|"), end=st.sampled_from(["\n", "\r\n", "\r"]),
        codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "gb18030"]), header=st.booleans())  # fmt: skip
-def test_any_table_of_history_is_readings_or_faults(
+def test_any_table_gives_readings_or_faults(
     rows: list[list[str]], between: str, end: str, codec: str, header: bool
 ) -> None:
     lines = [between.join(COLUMNS)] if header else []
@@ -40,7 +40,7 @@ def test_any_table_of_history_is_readings_or_faults(
 
 @settings(max_examples=100)
 @given(content=st.binary(max_size=400))
-def test_any_bytes_of_history_are_readings_or_faults(content: bytes) -> None:
+def test_any_bytes_give_readings_or_faults(content: bytes) -> None:
     for found in read_history(open_history(BytesIO(content))):
         assert isinstance(found, HistoryRow | InputFault)
 
@@ -73,7 +73,7 @@ def _refuse(constant: str) -> NoReturn:
 
 @settings(max_examples=100)
 @given(line=QUESTION.map(json.dumps) | st.text(max_size=60))
-def test_any_question_has_one_line_of_json_for_an_answer(line: str) -> None:
+def test_any_question_is_answered_with_one_line_of_json(line: str) -> None:
     answer = answer_line(line, "UTC")
     assert "\n" not in answer
     answer.encode()

@@ -1,4 +1,4 @@
-"""A balance's past comes from the roll-up: hour by hour, with what was bought and moved, and day by day in sums."""
+"""The history of a balance comes from the roll-up: hours with usage, top-ups and transfers, and days with their sums."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def world(sqlite_url: str) -> World:
     return world
 
 
-def test_hours_hold_readings_use_and_what_was_bought_and_days_add_them_up(world: World) -> None:
+def test_hours_have_readings_usage_and_top_ups_and_days_add_them_up(world: World) -> None:
     now = world.clock.now()
     with world.database.read() as conn:
         row = wallets.find(conn, showcase.CHECKOUT)
@@ -28,7 +28,7 @@ def test_hours_hold_readings_use_and_what_was_bought_and_days_add_them_up(world:
         moved = history_of(conn, row.id, Category.UNIVERSAL, since=now - timedelta(days=30), now=now)
     assert 719 <= len(hours) <= 721
     assert [hour.begins_at for hour in hours] == sorted(hour.begins_at for hour in hours)
-    # bought 150,000, less what was used in the same hour
+    # bought 150,000, minus the usage in the same hour
     (bought,) = [hour.topped_up for hour in hours if hour.topped_up]
     assert 149_000 < bought <= 150_000
     assert [25_000] == [hour.transferred for hour in moved if hour.transferred]

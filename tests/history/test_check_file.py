@@ -1,4 +1,4 @@
-"""A page of the SQLite file that the disk has lost is found before somebody needs it, and told once."""
+"""A damaged page of the SQLite file is found before it is needed, and reported once."""
 
 import sqlite3
 from datetime import timedelta
@@ -21,7 +21,7 @@ OPS = Destination("slack", "#ops")
 
 
 def overwrite(file: Path, page: int, data: bytes) -> bytes:
-    """Put other bytes into a page, as a failing disk does, and return what was there."""
+    """Overwrite a page, as a failing disk does, and return its old content."""
     with file.open("r+b") as opened:
         opened.seek((page - 1) * PAGE)
         before = opened.read(PAGE)
@@ -56,7 +56,7 @@ def test_a_zeroed_page_is_reported_once_and_stays_recorded_until_the_file_is_sou
     sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = Database(sqlite_url)
-    with database.read() as conn:  # it has the page in its cache
+    with database.read() as conn:  # SQLite has the page in its cache
         assert [] == conn.execute(select(users)).all()
     with sqlite3.connect(database.place) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'users'").fetchone()
@@ -64,9 +64,9 @@ def test_a_zeroed_page_is_reported_once_and_stays_recorded_until_the_file_is_sou
     lost = overwrite(Path(database.place), page, bytes(PAGE))
 
     assert [True, False] == [check(database), check(database, days=1)]
-    (told,) = notices(database)
+    (notice,) = notices(database)
     (remark,) = remarks(database)
-    assert (True, True) == (database.place in told, told in remark)
+    assert (True, True) == (database.place in notice, notice in remark)
     assert 2 == sum(record.message == "database.damaged" for record in caplog.records)
 
     overwrite(Path(database.place), page, lost)

@@ -18,7 +18,7 @@ def read(*lines: str) -> list[HistoryRow | InputFault]:
     return list(read_history(sheet_of(lines)))
 
 
-def test_rows_are_read_in_any_order_of_columns_with_bom_and_chinese_words() -> None:
+def test_columns_may_be_in_any_order_with_bom_and_chinese_names() -> None:
     assert [
         HistoryRow(1795326900.0, KEY, 1234, 2),
         HistoryRow(1795326900.0, KEY, Absent.UNALLOCATED, 4),
@@ -62,7 +62,7 @@ def test_a_missing_column_is_reported_once_with_the_nearest_name() -> None:
     assert str(fault) == "line 1, wallet: the column is missing; did you mean walet?"
 
 
-def test_an_empty_file_lacks_its_header() -> None:
+def test_an_empty_file_is_refused_for_its_missing_header() -> None:
     assert 4 == len(read())
 
 
@@ -81,13 +81,13 @@ def test_history_is_read_in_every_encoding_and_between_semicolons(encoding: str)
 
 
 def test_a_comma_between_semicolons_groups_the_digits_of_a_whole_number() -> None:
-    """A balance of 1.5 messages is none, so there is one way to read it."""
+    """A balance can't be 1.5 messages, so the number is unambiguous."""
     (row,) = read(HEADER.replace(",", ";"), "2026-11-22T05:55:00Z;acme;voice;1,500")
     assert isinstance(row, HistoryRow)
     assert 1500 == row.reading
 
 
-def test_a_workbook_holds_history_too() -> None:
+def test_history_may_be_a_workbook() -> None:
     rows: list[tuple[str | int, ...]] = [COLUMNS, ("2026-11-22T05:55:00Z", "acme/checkout", "industry", 7)]
     data = write_xlsx(rows, title="history", widths=(30, 30, 10, 10))
     assert [HistoryRow(1795326900.0, KEY, 7, 2)] == list(read_history(open_history(BytesIO(data))))

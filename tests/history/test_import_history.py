@@ -1,4 +1,4 @@
-"""Past readings are taken whole or refused whole, feed the roll-up, and leave live booking alone."""
+"""Past readings are imported completely or not at all, are added to the roll-up, and don't change live booking."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,7 @@ def test_readings_of_one_instant_become_one_snapshot(database: Database) -> None
     ] == everything(database)[0]
 
 
-def test_what_was_imported_is_exported_the_same(database: Database) -> None:
+def test_imported_history_is_exported_unchanged(database: Database) -> None:
     rows = [
         "2026-11-24T08:00:00Z,acme,universal,9223372036854775807",
         "2026-11-24T08:00:00Z,acme,voice,",
@@ -161,7 +161,7 @@ def test_wrong_readings_of_an_import_are_noted_once_and_exported_as_a_remark(dat
     )
 
 
-def test_history_of_a_wallet_that_left_the_configuration_is_taken(database: Database) -> None:
+def test_history_of_a_removed_wallet_is_imported(database: Database) -> None:
     gone = WalletName("acme/gone")
     with database.write() as conn:
         wallets.sync(conn, [gone], now=NOON)
@@ -170,7 +170,7 @@ def test_history_of_a_wallet_that_left_the_configuration_is_taken(database: Data
     assert isinstance(taken, ImportReport)
 
 
-def test_use_is_booked_by_hour_with_the_last_reading_of_each(database: Database) -> None:
+def test_usage_is_booked_by_hour_with_the_last_reading_of_each_hour(database: Database) -> None:
     take(
         database,
         "2026-11-24T08:00:00Z,acme,market,1000",
@@ -185,7 +185,7 @@ def test_use_is_booked_by_hour_with_the_last_reading_of_each(database: Database)
     ] == hours(database)
 
 
-def test_a_transfer_between_pool_and_app_is_neither_use_nor_top_up(database: Database) -> None:
+def test_a_transfer_between_pool_and_app_is_neither_usage_nor_a_top_up(database: Database) -> None:
     take(
         database,
         "2026-11-24T08:00:00Z,acme,market,1000",
@@ -229,7 +229,7 @@ def burn(database: Database, wallet: WalletName) -> float | None:
     return believed.burn_per_day
 
 
-def test_history_that_comes_in_parts_is_booked_like_one_that_comes_whole(database: Database) -> None:
+def test_history_imported_in_parts_is_booked_like_history_imported_at_once(database: Database) -> None:
     take(database, "2026-11-24T07:00:00Z,acme,market,1000", "2026-11-24T08:00:00Z,acme,market,990")
     take(database, "2026-11-24T09:00:00Z,acme,market,890", "2026-11-24T10:00:00Z,acme,market,590")
     use = {row.at - NOON_HOUR: row.used[3].use for row in hours(database)}
@@ -240,7 +240,7 @@ def test_history_that_comes_in_parts_is_booked_like_one_that_comes_whole(databas
     assert (Readings(market=590), NOON - timedelta(hours=2)) == (pool.booked, pool.booked_at)
 
 
-def test_the_history_of_one_wallet_takes_nothing_from_what_is_known_of_another(database: Database) -> None:
+def test_importing_one_wallet_changes_nothing_for_another(database: Database) -> None:
     of_pool, of_shop = (
         [
             f"{(NOON - timedelta(hours=ago)).isoformat()},{wallet},market,{5000 + 10 * ago}"
@@ -259,7 +259,7 @@ def test_the_history_of_one_wallet_takes_nothing_from_what_is_known_of_another(d
 
 @pytest.fixture
 def live(database: Database) -> Database:
-    """A database in which live booking has begun at 10:30 and has got to 11:00."""
+    """A database in which live booking began at 10:30 and has reached 11:00."""
     half_past, eleven = NOON - timedelta(minutes=90), NOON - timedelta(minutes=60)
     first = Seen(half_past.timestamp(), Readings(market=800))
     last = Seen(eleven.timestamp(), Readings(market=700))
@@ -278,8 +278,8 @@ def live(database: Database) -> Database:
         )
         hours = {
             Hour(at, key): part
-            for key, (change, whole) in book_round({POOL: (first, last)}).items()
-            for at, part in spread(change.since, change.until, whole)
+            for key, (change, used) in book_round({POOL: (first, last)}).items()
+            for at, part in spread(change.since, change.until, used)
         }
         usage.add(conn, {POOL: 1}, hours, {POOL: first})
         usage.add(conn, {POOL: 1}, {}, {POOL: last})
@@ -287,7 +287,7 @@ def live(database: Database) -> Database:
     return database
 
 
-def test_what_live_booking_has_put_into_its_hours_stays(live: Database) -> None:
+def test_hours_booked_live_are_not_changed_by_an_import(live: Database) -> None:
     take(live, "2026-11-24T08:30:00Z,acme,market,1000", "2026-11-24T09:30:00Z,acme,market,900")
     assert [
         UseRow(
@@ -307,13 +307,13 @@ def test_what_live_booking_has_put_into_its_hours_stays(live: Database) -> None:
     assert NOON - timedelta(hours=1) == pool.booked_at
 
 
-def test_an_hour_that_live_booking_may_still_add_to_is_not_written(live: Database) -> None:
+def test_an_hour_still_open_for_live_booking_is_not_imported(live: Database) -> None:
     before = hours(live)
     take(live, "2026-11-24T11:30:00Z,acme,market,300")
     assert before == hours(live)
 
 
-def test_models_of_the_account_are_made_anew(live: Database) -> None:
+def test_models_of_the_account_are_fitted_again_after_an_import(live: Database) -> None:
     with live.write() as conn:
         estimates.save_models(conn, [ModelRow(1, Category.MARKET, 1, b"", b"")])
     take(live, "2026-11-24T08:30:00Z,acme,market,1000")
@@ -321,8 +321,8 @@ def test_models_of_the_account_are_made_anew(live: Database) -> None:
         assert [False] == [row.window == b"" for row in estimates.all_models(conn)]
 
 
-def test_progress_rises_to_the_whole(database: Database) -> None:
-    told: list[float] = []
+def test_progress_rises_to_one(database: Database) -> None:
+    reported: list[float] = []
     rows = [f"2026-11-24T08:{minute:02}:00Z,acme,market,1" for minute in range(60)]
     import_history(
         database,
@@ -330,14 +330,14 @@ def test_progress_rises_to_the_whole(database: Database) -> None:
         configured=[POOL],
         estimator=ESTIMATOR,
         now=NOON,
-        progress=told.append,
+        progress=reported.append,
     )
-    whole = [round(part, 9) for part in told]
-    assert sorted(whole) == whole
-    assert 1.0 == whole[-1]
+    parts = [round(part, 9) for part in reported]
+    assert sorted(parts) == parts
+    assert 1.0 == parts[-1]
 
 
-def test_what_was_imported_is_the_latest_reading_and_has_a_runway_at_once(database: Database) -> None:
+def test_an_imported_balance_immediately_has_a_latest_reading_and_a_runway(database: Database) -> None:
     rows = [
         f"{(NOON - timedelta(minutes=5 * minutes)).isoformat()},acme/shop,industry,{1000 + 10 * minutes}"
         for minutes in range(48, -1, -1)

@@ -1,4 +1,4 @@
-"""What is old goes, what is needed stays."""
+"""Old data is pruned, and data that is still needed stays."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -31,11 +31,11 @@ def hour_of(at: datetime) -> int:
     return int(at.timestamp()) // 3600
 
 
-def test_an_empty_database_stays_as_it_is(database: Database) -> None:
+def test_pruning_an_empty_database_changes_nothing(database: Database) -> None:
     assert NOTHING == prune(database, RETENTION, zone=ZONE, now=NOW)
 
 
-def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None:
+def test_snapshots_older_than_raw_are_deleted_and_their_hours_stay(database: Database) -> None:
     old, young = NOW - timedelta(days=36), NOW - timedelta(days=34)
     with database.write() as conn:
         wallets.sync(conn, [POOL], now=NOW)
@@ -45,13 +45,13 @@ def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None
     pruned = prune(database, RETENTION, zone=ZONE, now=NOW)
     assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
-        kept = list(readings.snapshots_between(conn, since=0, until=10**11))
+        remaining = list(readings.snapshots_between(conn, since=0, until=10**11))
         hours = list(usage.hours(conn, since=0, until=10**6))
-    assert [SnapshotRow(int(young.timestamp()), 1, Readings(market=5))] == kept
+    assert [SnapshotRow(int(young.timestamp()), 1, Readings(market=5))] == remaining
     assert [hour_of(old), hour_of(young)] == [row.at for row in hours]
 
 
-def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> None:
+def test_hours_older_than_hourly_become_days(database: Database) -> None:
     edge = hour_of(NOW - timedelta(days=400))
     with database.write() as conn:
         wallets.sync(conn, [POOL], now=NOW)
@@ -64,7 +64,7 @@ def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> Non
         assert [2] == [row.of(Category.MARKET).use for row in usage.days_of(conn, 1, since=0, until=10**6)]
 
 
-def test_old_messages_are_deleted_with_their_deliveries_once_these_are_settled(database: Database) -> None:
+def test_old_messages_are_deleted_with_their_deliveries_once_these_have_ended(database: Database) -> None:
     old = NOW - timedelta(days=401)
     with database.write() as conn:
         for _ in ("settled", "waiting"):
@@ -98,7 +98,7 @@ def close(bench: Bench, *alert_ids: int) -> None:
         )
 
 
-def what_is_left(database: Database) -> dict[str, int]:
+def num_rows(database: Database) -> dict[str, int]:
     with database.read() as conn:
         return {
             table.name: conn.scalar(select(func.count()).select_from(table)) or 0
@@ -106,7 +106,7 @@ def what_is_left(database: Database) -> dict[str, int]:
         }
 
 
-def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then(bench: Bench) -> None:
+def test_a_group_stays_while_one_of_its_alerts_is_open_so_that_it_can_be_replied_to(bench: Bench) -> None:
     *closed, still_open = [bench.open() for _ in range(6)]
     bench.run()
     close(bench, *closed)
@@ -124,36 +124,38 @@ def test_old_closed_alerts_are_deleted_with_their_messages(bench: Bench) -> None
     bench.clock.pass_by(days=401)
     assert 6 == prune(bench.database, RETENTION, zone=ZONE, now=bench.clock.now()).num_alerts
     rest = {"alerts": 1, "groups": 1, "threads": 2, "notifications": 0, "deliveries": 0, "attempts": 0}
-    assert rest == what_is_left(bench.database)
+    assert rest == num_rows(bench.database)
     newest = bench.open()
     assert 1 == prune(bench.database, RETENTION, zone=ZONE, now=bench.clock.now()).num_alerts
     assert (8, {**rest, "groups": 0, "threads": 1, "notifications": 1, "deliveries": 1}) == (
         newest,
-        what_is_left(bench.database),
+        num_rows(bench.database),
     )
 
 
-def test_of_the_digests_that_were_made_the_latest_stays_and_the_young_ones(database: Database) -> None:
-    def made(name: str, days_ago: int) -> MadeDigest:
+def test_the_latest_and_the_recent_slots_of_a_digest_stay(database: Database) -> None:
+    def slot(name: str, days_ago: int) -> MadeDigest:
         at = NOW - timedelta(days=days_ago)
         return MadeDigest(name=name, slot=f"{at:%Y-%m-%dT%H:%M}", made_at=at, summary="{}")
 
     with database.write() as conn:
         for digest in (
-            made("daily", 36),
-            made("daily", 34),
-            made("daily", 1),
-            made("monthly", 70),
-            made("monthly", 40),
+            slot("daily", 36),
+            slot("daily", 34),
+            slot("daily", 1),
+            slot("monthly", 70),
+            slot("monthly", 40),
         ):
             digest_slots.claim(conn, digest)
     prune(database, RETENTION, zone=ZONE, now=NOW)
     with database.read() as conn:
-        kept = [(row.name, (NOW - row.made_at).days) for row in conn.execute(select(tables.digest_slots))]
-    assert [("daily", 1), ("daily", 34), ("monthly", 40)] == sorted(kept)
+        remaining = [
+            (row.name, (NOW - row.made_at).days) for row in conn.execute(select(tables.digest_slots))
+        ]
+    assert [("daily", 1), ("daily", 34), ("monthly", 40)] == sorted(remaining)
 
 
-def test_log_ins_that_ran_out_go(database: Database) -> None:
+def test_expired_log_ins_are_deleted(database: Database) -> None:
     with database.write() as conn:
         users.add(conn, User(name="ada", role=Role.VIEWER, created_at=NOW), "hash")
         begun = NOW - timedelta(days=1)
@@ -168,7 +170,7 @@ def test_log_ins_that_ran_out_go(database: Database) -> None:
         assert ([], [], []) == users.failures(conn, "ada", "::1", since=NOW - timedelta(days=99))
 
 
-def test_retention_waits_for_a_day_without_a_jump_of_the_clock(bench: Bench) -> None:
+def test_nothing_is_pruned_within_a_day_after_a_clock_jump(bench: Bench) -> None:
     def pruned_after(**passed: float) -> bool:
         bench.clock.pass_by(**passed)
         done = prune_steadily(bench.database, RETENTION, zone=ZONE, now=bench.clock.now())

@@ -1,4 +1,4 @@
-"""Burn and runway of series from outside."""
+"""Usage and runway of series from outside."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from balancebot.forecast.series import estimate_series
 from balancebot.history.series import MAX_LINE, answer_line, as_json, estimate_file, zone_fault
 from tests.history.lines import sheet_of
 
-START = 1_795_312_800.0  # on a clock hour
+START = 1_795_312_800.0  # at a full hour
 
 
 def steady(days: float, *, step: int = 300, fall: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -22,11 +22,11 @@ def steady(days: float, *, step: int = 300, fall: int = 1) -> tuple[np.ndarray, 
 
 def request(**changes: object) -> str:
     at, balance = steady(2)
-    whole = {"id": "a", "now": float(at[-1]), "ts": at.tolist(), "balance": balance.astype(int).tolist()}
-    return json.dumps({key: value for key, value in (whole | changes).items() if value is not ...})
+    defaults = {"id": "a", "now": float(at[-1]), "ts": at.tolist(), "balance": balance.astype(int).tolist()}
+    return json.dumps({key: value for key, value in (defaults | changes).items() if value is not ...})
 
 
-def test_a_steady_series_lasts_as_long_as_division_says() -> None:
+def test_a_steady_series_lasts_for_balance_divided_by_rate() -> None:
     at, balance = steady(7)
     estimate = estimate_series(at, balance, float(at[-1]), "UTC")
     assert estimate.burn_per_day == pytest.approx(288.0, rel=0.02)
@@ -40,7 +40,7 @@ def test_an_hour_of_readings_is_needed_and_enough(minutes: int) -> None:
     assert (estimate_series(at, balance, float(at[-1]), "UTC") == UNKNOWN) is (minutes < 60)
 
 
-def test_a_series_without_use_and_one_that_is_unallocated_now_are_unknown() -> None:
+def test_a_series_without_usage_or_unallocated_now_has_an_unknown_runway() -> None:
     at, balance = steady(3, fall=0)
     assert UNKNOWN == estimate_series(at, balance, float(at[-1]), "UTC")
     at, balance = steady(3)
@@ -48,21 +48,21 @@ def test_a_series_without_use_and_one_that_is_unallocated_now_are_unknown() -> N
     assert UNKNOWN == estimate_series(at, balance, float(at[-1]), "UTC")
 
 
-def test_a_top_up_is_not_use() -> None:
+def test_a_top_up_is_not_usage() -> None:
     at, balance = steady(7)
     balance[1000:] += 50_000
     estimate = estimate_series(at, balance, float(at[-1]), "UTC")
     assert estimate.burn_per_day == pytest.approx(288.0, rel=0.02)
 
 
-def test_a_line_is_answered_in_hours() -> None:
+def test_a_runway_is_answered_in_hours() -> None:
     answer = json.loads(answer_line(request(), "UTC"))
     assert ["id", "burn_per_day", "p10", "p50", "p90"] == list(answer)
     assert "a" == answer["id"]
     assert answer["p10"] < answer["p50"] < answer["p90"]
 
 
-def test_an_order_is_answered_where_one_is_asked_for() -> None:
+def test_an_order_is_advised_if_requested() -> None:
     at, balance = steady(10)
     ts, left = at.tolist(), balance.astype(int).tolist()
     day = 86_400.0
@@ -79,11 +79,11 @@ def test_no_order_is_advised_before_three_days_of_history() -> None:
     assert json.loads(answer_line(request(order_until=float(at[-1]) + 1e6), "UTC"))["order"] is None
 
 
-def test_the_time_zone_of_a_question_counts_before_that_of_the_command() -> None:
+def test_the_time_zone_of_a_line_overrides_that_of_the_command() -> None:
     assert answer_line(request(tz="Asia/Shanghai"), "UTC") == answer_line(request(), "Asia/Shanghai")
 
 
-def test_a_send_that_is_announced_shortens_the_runway_and_one_that_has_run_is_no_usage() -> None:
+def test_a_planned_send_shortens_the_runway_and_a_past_one_is_not_usage() -> None:
     at, balance = steady(10)
     now = float(at[-1])
     plan = {"start": now + 3600, "end": now + 7200, "messages": 2000}
@@ -100,7 +100,7 @@ def test_a_send_that_is_announced_shortens_the_runway_and_one_that_has_run_is_no
     assert after["p50"] == pytest.approx(plain["p50"] - 2000 / 12.0, rel=0.05)
 
 
-def test_what_is_not_known_or_has_no_end_is_null() -> None:
+def test_unknown_and_infinite_values_are_null() -> None:
     unknown = json.loads(answer_line(request(ts=[], balance=[]), "UTC"))
     assert {
         "id": "a",
@@ -117,7 +117,7 @@ def test_what_is_not_known_or_has_no_end_is_null() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -162,13 +162,13 @@ def test_what_is_not_known_or_has_no_end_is_null() -> None:
         (b'{"id": "\xff"}'.decode(errors="surrogateescape"), "not UTF-8"),
     ],
 )
-def test_a_line_that_cannot_be_answered_says_why(line: str, said: str) -> None:
+def test_an_invalid_line_gets_an_error_with_the_reason(line: str, message: str) -> None:
     answer = json.loads(answer_line(line, "UTC"))
     assert ["id", "error"] == list(answer)
-    assert said in answer["error"]
+    assert message in answer["error"]
 
 
-def test_odd_but_possible_questions_are_answered() -> None:
+def test_unusual_but_valid_lines_are_answered() -> None:
     for changes in (
         {"ts": [0.0, 7.2e9], "balance": [5, 4], "now": 7.2e9},
         {"ts": [1.0], "balance": [None], "now": 5.0},
@@ -193,7 +193,7 @@ def test_a_file_is_estimated_per_balance_as_of_its_last_row() -> None:
     assert [] == faults
     found = {str(estimate.balance): estimate for estimate in estimates}
     assert ["acme/checkout:industry", "acme/checkout:voice", "acme:industry"] == sorted(found)
-    assert UNKNOWN == found["acme:industry"].estimate  # a transfer is no use
+    assert UNKNOWN == found["acme:industry"].estimate  # a transfer is not usage
     assert found["acme/checkout:industry"].estimate.burn_per_day == pytest.approx(576.0, rel=0.03)
     assert Absent.UNALLOCATED is found["acme/checkout:voice"].reading
 
@@ -206,7 +206,7 @@ def test_a_file_with_a_fault_is_not_estimated() -> None:
     assert [2] == [fault.line for fault in faults]
 
 
-def test_a_zone_is_known_or_named_in_the_fault() -> None:
+def test_an_unknown_time_zone_is_named_in_the_fault() -> None:
     assert zone_fault("Asia/Kolkata") is None
     assert zone_fault("Asia/Atlantis") == "'Asia/Atlantis' is no IANA time zone, such as Asia/Shanghai"
     assert zone_fault("../etc/passwd") is not None

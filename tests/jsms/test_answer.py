@@ -1,4 +1,4 @@
-"""Every answer that JSMS can give is readings or a fault of the right kind, and never a guess."""
+"""Every answer of JSMS gives readings or a fault of the right kind, and never a guess."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -48,11 +48,11 @@ def test_null_is_unallocated_and_zero_is_zero():
     assert Readings(1, Absent.UNALLOCATED, 44, 0) == answer(body).readings
 
 
-def test_the_largest_balance_that_anybody_may_have_is_read():
+def test_the_largest_allowed_balance_is_read():
     assert MAX_READING == answer({**GOOD, "app_market": MAX_READING}).readings.market
 
 
-def test_fields_nobody_documented_are_kept_and_change_nothing():
+def test_undocumented_fields_are_kept_and_change_nothing():
     found = answer({**GOOD, "app_special": 7, "dev_x": "y"})
     assert (
         ParsedBalances(readings=Readings(1, 22, 44, 14), unknown_fields={"app_special": 7, "dev_x": "y"})
@@ -63,7 +63,7 @@ def test_fields_nobody_documented_are_kept_and_change_nothing():
 @pytest.mark.parametrize(
     "value", [True, False, -1, 1.5, 1.0, "5", [], {}, MAX_READING + 1, 2**63 - 1, 10**400]
 )
-def test_what_is_no_balance_is_a_schema_fault_that_names_the_field(value):
+def test_an_invalid_balance_is_a_schema_fault_that_names_the_field(value):
     found = answer({**GOOD, "app_industry": value})
     assert (SourceErrorKind.SCHEMA, True) == (found.kind, "app_industry" in str(found.message))
 
@@ -122,7 +122,7 @@ def test_a_body_that_is_not_as_documented_is_a_schema_fault(body):
         (503, 50033, SourceErrorKind.SERVER),
     ],
 )
-def test_every_return_code_has_its_class_and_stands_in_the_message(status, code, kind):
+def test_every_return_code_has_its_kind_and_is_in_the_message(status, code, kind):
     as_number, as_text = failure(status, code), failure(status, str(code))
     assert as_number == as_text
     assert (kind, "words", True) == (
@@ -132,13 +132,13 @@ def test_every_return_code_has_its_class_and_stands_in_the_message(status, code,
     )
 
 
-def test_quota_not_assigned_is_a_state_and_no_fault():
+def test_quota_not_assigned_is_a_reading_and_not_a_fault():
     expected = ParsedBalances(readings=UNALLOCATED_EVERYWHERE, unknown_fields={})
     assert expected == failure(403, 50033)
     assert expected == failure(403, "50033")
 
 
-def test_a_shared_pool_cannot_be_not_assigned():
+def test_quota_not_assigned_is_a_fault_for_a_shared_pool():
     body = {"error": {"code": 50033, "message": "app quota not assigned"}}
     assert SourceErrorKind.PERMISSION is answer(body, 403, EndpointKind.ACCOUNT).kind
 
@@ -161,15 +161,15 @@ def test_a_shared_pool_cannot_be_not_assigned():
 @pytest.mark.parametrize(
     "body", [b"", b"<html>Bad Gateway</html>", b'{"error": "x"}', b'{"error": {"code": []}}']
 )
-def test_an_error_without_readable_words_goes_by_its_status(status, kind, body):
+def test_an_error_without_a_readable_body_is_classified_by_its_status(status, kind, body):
     assert (kind, "") == (answer(body, status).kind, answer(body, status).said)
 
 
-def test_rejected_credentials_name_the_likeliest_mistake():
+def test_rejected_credentials_name_the_most_likely_mistake():
     assert "most likely the two kinds of key pair are swapped" in str(failure(401, 50002).message)
 
 
-def test_a_redirect_is_a_configuration_fault_that_names_where_without_what_could_be_secret():
+def test_a_redirect_is_a_configuration_fault_with_the_target_but_without_possible_secrets():
     found = answer(b"", 302, location="https://user:word@elsewhere.example/login?token=1#top")
     expected = (
         "302, a redirect to https://elsewhere.example/login, which is not followed:"

@@ -1,4 +1,4 @@
-"""Wallets are read over real HTTP: each yields one result, in time, whatever the other side does."""
+"""Wallets are read over real HTTP: each yields one result in time, whatever the server does."""
 
 import logging
 import socket
@@ -104,7 +104,7 @@ def test_unknown_fields_are_kept_for_the_log(sim):
         (FaultKind.REDIRECT, SourceErrorKind.CONFIGURATION, 1),
     ],
 )
-def test_passing_faults_are_retried_and_those_that_need_a_person_are_not(sim, kind, error, num_requests):
+def test_temporary_faults_are_retried_and_those_that_need_a_person_are_not(sim, kind, error, num_requests):
     sim.fail(SHOP, SimulatedFault(kind=kind))
     found = read_one(sim)
     assert (error, SHOP, NOW) == (found.kind, found.wallet, found.at)
@@ -113,7 +113,7 @@ def test_passing_faults_are_retried_and_those_that_need_a_person_are_not(sim, ki
 
 
 @pytest.mark.parametrize("kind", [FaultKind.SERVER_ERROR, FaultKind.OUT_OF_FREQ, FaultKind.TRUNCATED])
-def test_a_fault_that_passes_costs_a_retry_and_no_reading(sim, kind):
+def test_a_temporary_fault_costs_a_retry_and_no_reading(sim, kind):
     sim.fail(SHOP, SimulatedFault(kind=kind, times=2))
     assert Readings(1, 22, 44, Absent.UNALLOCATED) == read_one(sim).readings
 
@@ -144,7 +144,7 @@ def test_no_server_stretches_the_budget_of_a_call_and_every_wallet_yields(sim):
 
 @pytest.mark.slow
 @pytest.mark.timing
-def test_one_bad_wallet_keeps_no_other_waiting(sim):
+def test_one_failing_wallet_delays_no_other(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SILENCE))
     with source_of(sim.endpoints(), timeout=timedelta(seconds=60)) as source:
         results = source.fetch([SHOP, ACME], budget=timedelta(seconds=30))
@@ -153,7 +153,7 @@ def test_one_bad_wallet_keeps_no_other_waiting(sim):
         results.close()
 
 
-def test_a_host_that_answers_nobody_is_given_up_and_asked_again_by_the_next_call():
+def test_a_host_that_does_not_answer_is_given_up_until_the_next_call():
     with Simulator(crowd(60), clock=StandingClock()) as sim:
         sim.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
         with source_of(sim.endpoints(), timeout=timedelta(seconds=0.5), concurrency=5) as source:
@@ -165,7 +165,7 @@ def test_a_host_that_answers_nobody_is_given_up_and_asked_again_by_the_next_call
             assert {Snapshot} == {type(result) for result in again}
 
 
-def test_wallets_that_answer_keep_a_host_from_being_given_up():
+def test_a_host_is_not_given_up_while_some_wallets_get_answers():
     with Simulator(crowd(80), clock=StandingClock()) as sim:
         for wallet in sim.wallets[::2]:
             sim.fail(wallet, SimulatedFault(kind=FaultKind.REFUSED))
@@ -177,20 +177,20 @@ def test_wallets_that_answer_keep_a_host_from_being_given_up():
     assert {Snapshot} == {results[wallet] for wallet in sim.wallets[1::2]}
 
 
-def test_a_retry_after_is_waited_for(sim):
+def test_a_retry_after_is_respected(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.OUTAGE, retry_after=timedelta(seconds=1), times=1))
     before = time.monotonic()
     assert isinstance(read_one(sim), Snapshot)
     assert time.monotonic() - before > 1
 
 
-def test_a_source_that_asks_for_more_time_than_there_is_is_left_alone_and_its_wish_passed_on(sim):
+def test_a_retry_after_beyond_the_budget_ends_the_attempts_and_is_returned(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.RATE_LIMITED, retry_after=timedelta(minutes=10)))
     found = read_one(sim)
     assert (timedelta(minutes=10), 1) == (found.retry_after, len(sim.requests))
 
 
-def test_messages_name_wallet_host_status_and_code_and_the_sources_own_words(sim):
+def test_messages_name_wallet_host_status_code_and_the_text_of_the_source(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.BLACKLISTED))
     host = sim.url.removeprefix("http://")
     expected = f"acme/shop: {host}: 403, code 50036: the app is in a blacklist (it said “app in blacklist”)"
@@ -201,7 +201,7 @@ def endpoint(url, key="key-0123456789", secret="secret-0123456789", kind=Endpoin
     return Endpoint(base_url=url, kind=kind, key=Secret(key), secret=Secret(secret))
 
 
-def test_a_key_that_the_source_repeats_is_not_passed_on():
+def test_a_key_repeated_by_the_source_is_redacted():
     words = "no user key-0123456789 with secret-0123456789 " + "x" * 170 + " key-0123456789"
     body = ('{"error": {"code": 50002, "message": "' + words + '"}}').encode()
     with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
@@ -210,7 +210,7 @@ def test_a_key_that_the_source_repeats_is_not_passed_on():
     assert ("no user *** with *** xxx" in str(found.message), "key-" in str(found.message)) == (True, False)
 
 
-def test_a_key_that_is_a_common_word_leaves_our_own_words_alone():
+def test_a_key_that_is_a_common_word_is_not_redacted_in_our_own_text():
     body = b'{"error": {"code": 50002, "message": "no key secret"}}'
     with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
         found = read_from(endpoint(url, key="key", secret="secret"))
@@ -218,7 +218,7 @@ def test_a_key_that_is_a_common_word_leaves_our_own_words_alone():
     assert str(found.message).endswith("(it said “no *** ***”)")
 
 
-def test_rejected_credentials_look_swapped_where_an_app_has_its_accounts_key(sim):
+def test_credentials_may_be_swapped_if_an_app_has_the_key_of_its_account(sim):
     pool = sim.endpoints()[ACME]
     copied = Endpoint(base_url=sim.url, kind=EndpointKind.APP, key=pool.key, secret=pool.secret)
     with source_of({ACME: pool, SHOP: copied}) as source:
@@ -226,7 +226,7 @@ def test_rejected_credentials_look_swapped_where_an_app_has_its_accounts_key(sim
     assert "they look swapped: acme is configured with the same key" in str(found.message)
 
 
-def test_rejected_credentials_look_swapped_where_both_kinds_of_an_account_are_rejected(sim):
+def test_credentials_may_be_swapped_if_both_kinds_of_an_account_are_rejected(sim):
     pool, shop = sim.endpoints()[ACME], sim.endpoints()[SHOP]
     swapped = {
         ACME: Endpoint(base_url=sim.url, kind=EndpointKind.ACCOUNT, key=shop.key, secret=shop.secret),
@@ -254,12 +254,12 @@ def test_endpoints_can_be_replaced(sim):
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "x", "https://u:p@host", "http://[::1"])
-def test_a_base_url_that_is_none_is_refused_at_once(url):
+def test_an_invalid_base_url_is_refused_immediately(url):
     with pytest.raises(ValueError, match="base_url"):
         source_of({SHOP: endpoint(url)})
 
 
-def test_no_more_requests_are_under_way_than_workers():
+def test_there_are_at_most_as_many_requests_as_workers():
     most = under_way = 0
     lock = threading.Lock()
 
@@ -280,7 +280,7 @@ def test_no_more_requests_are_under_way_than_workers():
     assert 3 == most
 
 
-def test_requests_to_one_base_url_keep_their_pace():
+def test_requests_to_one_base_url_keep_the_configured_rate():
     with Simulator(crowd(25), clock=SystemClock()) as sim:
         before = time.monotonic()
         assert 20 == len(read(sim, *sim.wallets[:20], max_rate=50))
@@ -288,10 +288,10 @@ def test_requests_to_one_base_url_keep_their_pace():
         instants = [request.at for request in sim.requests]
     assert (
         max(instants) - min(instants)
-    ).total_seconds() > 0.3  # spread out, and no burst with a pause behind it
+    ).total_seconds() > 0.3  # evenly spread, not a burst followed by a pause
 
 
-def test_a_second_look_does_not_wait_behind_a_whole_cycle():
+def test_a_second_reading_does_not_wait_for_the_rest_of_the_cycle():
     with (
         Simulator(crowd(300), clock=StandingClock()) as sim,
         source_of(sim.endpoints(), max_rate=300) as source,
@@ -304,7 +304,7 @@ def test_a_second_look_does_not_wait_behind_a_whole_cycle():
         cycle.close()
 
 
-def test_calls_from_several_threads_get_their_own_results():
+def test_concurrent_calls_get_their_own_results():
     with Simulator(crowd(60), clock=StandingClock()) as sim, source_of(sim.endpoints()) as source:
         found = {}
 
@@ -321,7 +321,7 @@ def test_calls_from_several_threads_get_their_own_results():
         }
 
 
-def test_an_iterator_closed_early_abandons_what_is_under_way():
+def test_closing_the_iterator_early_abandons_running_requests():
     with (
         Simulator(crowd(200), clock=StandingClock()) as sim,
         source_of(sim.endpoints(), max_rate=100) as source,
@@ -337,7 +337,7 @@ def test_an_iterator_closed_early_abandons_what_is_under_way():
 
 @pytest.mark.slow
 @pytest.mark.timing
-def test_closing_the_source_ends_calls_under_way_and_refuses_new_ones(sim):
+def test_closing_the_source_ends_running_calls_and_refuses_new_ones(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SILENCE))
     source = JsmsSource(sim.endpoints(), clock=StandingClock(), timeout=timedelta(seconds=60), proxy=DIRECT)
     results = source.fetch([SHOP], budget=timedelta(seconds=60))
@@ -350,7 +350,7 @@ def test_closing_the_source_ends_calls_under_way_and_refuses_new_ones(sim):
         source.fetch([SHOP], budget=BUDGET)
 
 
-def test_a_source_that_was_never_asked_closes():
+def test_an_unused_source_can_be_closed():
     JsmsSource({}, clock=StandingClock()).close()
 
 
@@ -360,7 +360,7 @@ def test_nothing_is_logged_of_a_request(sim, caplog):
     assert [] == caplog.messages
 
 
-# ----- TLS, proxies and servers that are none
+# ----- TLS, proxies and servers that don't speak HTTP
 
 
 @pytest.fixture(scope="module")
@@ -376,7 +376,7 @@ def tls_sim(authority):
         yield simulator
 
 
-def test_a_private_authority_is_trusted_by_its_bundle(tls_sim, authority, tmp_path):
+def test_a_private_authority_is_trusted_with_its_bundle(tls_sim, authority, tmp_path):
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(bundle)
     assert Readings(1, 22, 44, Absent.UNALLOCATED) == read_one(tls_sim, ca_bundle=bundle).readings
@@ -398,7 +398,7 @@ def test_a_certificate_for_another_name_is_a_tls_fault(authority, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])
-def test_a_bundle_that_cannot_be_used_is_refused_at_once(tmp_path, content):
+def test_an_unusable_bundle_is_refused_immediately(tmp_path, content):
     bundle = tmp_path / "ca.pem"
     if content is not None:
         bundle.write_bytes(content)
@@ -438,7 +438,7 @@ def test_https_goes_through_a_tunnel_of_the_proxy(tls_sim, authority, tmp_path):
         ({}, None, False),
     ],
 )
-def test_the_environment_names_the_proxy_unless_the_settings_do(
+def test_the_proxy_comes_from_the_environment_unless_configured(
     sim, monkeypatch, environment, setting, through
 ):
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
@@ -451,7 +451,7 @@ def test_the_environment_names_the_proxy_unless_the_settings_do(
     assert through == bool(asked)
 
 
-def test_a_proxy_that_is_away_is_named_and_its_password_is_not(sim):
+def test_an_unreachable_proxy_is_named_without_its_password(sim):
     found = read_one(sim, proxy=through(f"http://user:password@127.0.0.1:{unused_port()}"))
     assert (SourceErrorKind.NETWORK, True, False) == (
         found.kind,
@@ -468,7 +468,7 @@ def test_a_refused_connection_is_a_network_fault():
     )
 
 
-def test_no_such_host_is_a_network_fault():
+def test_an_unknown_host_is_a_network_fault():
     found = read_from(endpoint("http://nowhere.invalid"))
     assert (SourceErrorKind.NETWORK, True) == (found.kind, "no such host" in str(found.message))
 
@@ -497,10 +497,10 @@ def test_faults_of_servers_are_distinguished(answer, kind):
 
 
 def test_cookies_are_not_carried_from_one_wallet_to_another():
-    seen = []
+    received = []
 
     def answer(connection):
-        seen.append(connection.recv(65536))
+        received.append(connection.recv(65536))
         connection.sendall(
             b"HTTP/1.1 403 no\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         )
@@ -509,7 +509,7 @@ def test_cookies_are_not_carried_from_one_wallet_to_another():
         wallets = {WalletName(f"acme/{n}"): endpoint(url, key=f"k{n}") for n in range(2)}
         with source_of(wallets, concurrency=1) as source:
             assert 2 == len(list(source.fetch(list(wallets), budget=BUDGET)))
-    assert [False, False] == [b"cookie" in request.lower() for request in seen]
+    assert [False, False] == [b"cookie" in request.lower() for request in received]
 
 
 def read_from(where):
@@ -525,14 +525,14 @@ def unused_port():
 
 @contextmanager
 def answering(raw):
-    """Serve the same bytes to everybody, then hang up."""
+    """Send the same bytes to every client, then close the connection."""
     with listening(lambda connection: connection.sendall(raw)) as url:
         yield url
 
 
 @contextmanager
 def listening(answer, *, reads=True):
-    """Serve each connection in a thread: read the request's head, let `answer` write, hang up."""
+    """Serve each connection in a thread: read the head of the request, let `answer` write, close the connection."""
 
     def serve(connection):
         with connection, suppress(OSError):
@@ -573,7 +573,7 @@ def accepting(serve):
 
 @contextmanager
 def proxying(heads=None):
-    """An HTTP proxy that passes everything on and remembers what it was asked for."""
+    """An HTTP proxy that forwards everything and records the requests."""
     asked = []
     heads = [] if heads is None else heads
 
@@ -599,9 +599,9 @@ def proxying(heads=None):
         yield f"http://127.0.0.1:{port}", asked
 
 
-def pump(one, other):
+def pump(source, target):
     with suppress(OSError):
-        while data := one.recv(65536):
-            other.sendall(data)
+        while data := source.recv(65536):
+            target.sendall(data)
     with suppress(OSError):
-        other.shutdown(socket.SHUT_WR)
+        target.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""Whatever a server sends, it costs its own wallet a reading and nothing else: no secret, no memory, no other wallet."""
+"""A hostile server can only cost its own wallet a reading: no secret, no memory, no other wallet."""
 
 import base64
 import gzip
@@ -66,7 +66,7 @@ header_values = (
         {}, optional={"retry-after": header_values, "date": header_values, "location": header_values}
     ),
 )
-def test_any_answer_is_readings_or_a_fault(status, body, kind, headers):
+def test_any_answer_gives_readings_or_a_fault(status, body, kind, headers):
     found = parse_answer(Reply(status=status, headers=headers, body=body), kind, now=NOW)
     if isinstance(found, ParsedBalances):
         assert status in {200, 403}
@@ -114,7 +114,7 @@ def places(words):
 
 
 @pytest.mark.parametrize(("name", "words"), [pytest.param(*case, id=case[0]) for case in spellings()])
-def test_a_server_that_repeats_the_authorization_header_finds_no_repeater(name, words):
+def test_an_authorization_header_repeated_by_a_server_is_not_shown(name, words):
     for status, body, headers in places(words):
         reply = Reply(status=status, headers=headers, body=body)
         found = parse_answer(reply, EndpointKind.APP, now=NOW, redact=Redactor([KEY, SECRET]))
@@ -135,14 +135,14 @@ def test_a_server_that_repeats_the_authorization_header_finds_no_repeater(name, 
         ("key-0123456789", "sécret-0123456789", "the secret contains characters that aren't ASCII"),
     ],
 )
-def test_rejected_credentials_say_what_looks_odd_about_them_and_do_not_show_it(key, secret, oddity):
+def test_rejected_credentials_name_what_looks_wrong_without_showing_the_credentials(key, secret, oddity):
     body = b'{"error": {"code": 50002, "message": "auth failed"}}'
     with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
         found = read_from(endpoint(url, key=key, secret=secret))
     assert (oddity in str(found.message), "0123456789" in str(found.message)) == (True, False)
 
 
-def test_a_key_pair_that_looks_well_is_not_called_odd():
+def test_a_plausible_key_pair_is_not_called_wrong():
     body = b'{"error": {"code": 50002, "message": "auth failed"}}'
     with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
         assert "; the " not in str(read_from(endpoint(url)).message)
@@ -183,7 +183,7 @@ BOMB = b" " * 10_000_000
     ],
     ids=lambda answer: str(answer[:64]),
 )
-def test_bombs_and_wrong_lengths_are_a_fault_of_their_wallet(answer):
+def test_compression_bombs_and_wrong_lengths_are_faults_of_the_wallet(answer):
     with answering(answer) as url:
         assert read_from(endpoint(url)).kind in {
             SourceErrorKind.SCHEMA,
@@ -192,7 +192,7 @@ def test_bombs_and_wrong_lengths_are_a_fault_of_their_wallet(answer):
         }
 
 
-def test_an_endless_answer_ends_at_its_limit():
+def test_an_endless_answer_is_cut_off_at_the_limit():
     def answer(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
@@ -203,7 +203,7 @@ def test_an_endless_answer_ends_at_its_limit():
 
 
 @pytest.mark.parametrize("late", [0.0, 0.003, 0.02])
-def test_an_answer_that_nobody_asked_for_is_never_another_wallets_balance(late):
+def test_an_unrequested_answer_is_never_used_for_another_wallet(late):
     def answer(connection):
         with connection.makefile("rb") as lines:
             while lines.readline():
@@ -211,7 +211,7 @@ def test_an_answer_that_nobody_asked_for_is_never_another_wallets_balance(late):
                     if line.lower().startswith(b"authorization:"):
                         number = int(base64.b64decode(line.split()[2]).split(b":")[0].split(b"-")[1])
                 body = b'{"app_balance":%d,"app_voice":null,"app_industry":null,"app_market":null}' % number
-                for wait in (0.0, late):  # each answer comes twice
+                for wait in (0.0, late):  # each answer is sent twice
                     threading.Event().wait(wait)
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
@@ -234,7 +234,7 @@ def test_an_answer_that_nobody_asked_for_is_never_another_wallets_balance(late):
         ("elsewhere.example", (-10, 10), "is base_url right?"),
     ],
 )
-def test_a_certificate_that_does_not_hold_says_what_a_person_can_do(tmp_path, name, dates, advice):
+def test_an_invalid_certificate_is_reported_with_advice(tmp_path, name, dates, advice):
     authority = trustme.CA()
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(bundle)
@@ -268,7 +268,7 @@ def _accept_once(server):
         return
 
 
-def test_a_number_above_what_anybody_has_costs_its_own_wallet_alone():
+def test_a_number_above_the_largest_balance_is_a_fault_of_its_wallet_only():
     body = GOOD.replace(b"14", b"9223372036854775807")
     found = parse_answer(Reply(status=200, headers={}, body=body), EndpointKind.APP, now=NOW)
     assert (SourceErrorKind.SCHEMA, "200 with app_market = 9223372036854775807, which is not a balance") == (
@@ -277,7 +277,7 @@ def test_a_number_above_what_anybody_has_costs_its_own_wallet_alone():
     )
 
 
-def test_the_good_answer_of_these_tests_is_read():
+def test_the_valid_answer_of_these_tests_is_read():
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(GOOD), GOOD)) as url:
         found = read_from(endpoint(url))
     assert isinstance(found, Snapshot)

@@ -1,4 +1,4 @@
-"""Wallets that don't answer have a bounded share of connections, and whoever answers is read first."""
+"""Wallets that don't answer get a limited share of the connections, and wallets that answer are read first."""
 
 from contextlib import closing
 from datetime import timedelta
@@ -33,7 +33,7 @@ def test_calls_take_turns(call):
     assert ["a1", "b1", "a2", "a3", None] == taken(host, 5)
 
 
-def test_suspects_have_one_turn_in_four_quick_failures_first_then_who_waited_longest(call):
+def test_suspects_get_one_turn_in_four_in_the_order_of_quick_failures_and_waiting_time(call):
     host = HostQueue(max_rate=None, now=0.0)
     host.add(tasks_of(call, *"abcdefgh"))
     slow_lately, slow_before, quick = tasks_of(call, "slow lately", "slow before", "quick")
@@ -44,7 +44,7 @@ def test_suspects_have_one_turn_in_four_quick_failures_first_then_who_waited_lon
     assert expected == taken(host, 12)
 
 
-def test_suspects_wait_where_their_share_is_full(call):
+def test_suspects_wait_while_their_share_is_used_up(call):
     host = HostQueue(max_rate=None, now=0.0)
     host.add(tasks_of(call, "a"))
     [task] = tasks_of(call, "s")
@@ -53,7 +53,7 @@ def test_suspects_wait_where_their_share_is_full(call):
     assert ["s"] == taken(host, 1)
 
 
-def test_a_host_is_asked_no_faster_than_its_rate(call):
+def test_requests_to_a_host_do_not_exceed_its_rate(call):
     host = HostQueue(max_rate=10, now=0.0)
     host.add(tasks_of(call, *"abc"))
     assert [None] == taken(host, 1, now=0.05)
@@ -61,7 +61,7 @@ def test_a_host_is_asked_no_faster_than_its_rate(call):
     assert ["b", None] == taken(host, 2, now=0.2)
 
 
-def test_what_was_abandoned_or_given_up_is_passed_over(call):
+def test_abandoned_tasks_are_skipped(call):
     host = HostQueue(max_rate=None, now=0.0)
     gone = FetchCall(deadline=60.0)
     host.add(tasks_of(gone, "gone"))
@@ -73,7 +73,7 @@ def test_what_was_abandoned_or_given_up_is_passed_over(call):
     assert ["a", None] == taken(host, 2)
 
 
-def test_patience_follows_what_a_host_usually_takes():
+def test_the_timeout_follows_the_usual_time_of_a_host():
     host = HostQueue(max_rate=None, now=0.0)
     assert 5.0 == host.slow_after
     host.note_answer(0.05)
@@ -94,7 +94,7 @@ def hang(sim, wallets):
         sim.fail(wallet, SimulatedFault(kind=FaultKind.SILENCE))
 
 
-def test_wallets_that_did_not_answer_keep_no_other_waiting_the_next_time(sim):
+def test_wallets_that_did_not_answer_delay_no_other_the_next_time(sim):
     silent, well = sim.wallets[:8], sim.wallets[8:]
     hang(sim, silent)
     with source_of(sim.endpoints(), concurrency=4) as source:
@@ -104,7 +104,7 @@ def test_wallets_that_did_not_answer_keep_no_other_waiting_the_next_time(sim):
     assert set(silent) == set(results[len(well) :])
 
 
-def test_wallets_that_stop_answering_make_room_for_others_before_their_timeout(sim):
+def test_wallets_that_stop_answering_give_way_to_others_before_their_timeout(sim):
     first, silent, well = sim.wallets[:4], sim.wallets[4:9], sim.wallets[9:]
     with source_of(sim.endpoints(), concurrency=4, timeout=timedelta(seconds=60)) as source:
         list(source.fetch(first, budget=BUDGET))
@@ -114,7 +114,7 @@ def test_wallets_that_stop_answering_make_room_for_others_before_their_timeout(s
             assert set(well) == {next(results).wallet for _ in well}
 
 
-def test_wallets_that_never_answered_make_room_for_others_though_nothing_is_known_of_their_host(sim):
+def test_wallets_that_never_answered_give_way_to_others_even_for_an_unknown_host(sim):
     silent, well = sim.wallets[:4], sim.wallets[4:]
     hang(sim, silent)
     with source_of(sim.endpoints(), concurrency=4, timeout=timedelta(seconds=60)) as source:
@@ -123,7 +123,7 @@ def test_wallets_that_never_answered_make_room_for_others_though_nothing_is_know
             assert set(well) == {next(results).wallet for _ in well}
 
 
-def test_suspects_that_wait_too_long_are_given_up_and_asked_first_the_next_time(sim):
+def test_suspects_that_wait_too_long_are_given_up_and_read_first_the_next_time(sim):
     hang(sim, sim.wallets)
     with source_of(sim.endpoints(), concurrency=4, retrying=SOON) as source:
         list(source.fetch(sim.wallets, budget=BUDGET))
@@ -143,7 +143,7 @@ def test_suspects_that_wait_too_long_are_given_up_and_asked_first_the_next_time(
         assert given_up == set(first)
 
 
-def test_a_rate_limited_wallet_is_left_alone_for_longer_each_time(sim):
+def test_a_rate_limited_wallet_is_read_after_growing_pauses(sim):
     wallet = sim.wallets[0]
     sim.fail(wallet, SimulatedFault(kind=FaultKind.OUT_OF_FREQ))
     with source_of(sim.endpoints(), timeout=BUDGET) as source:
@@ -152,10 +152,10 @@ def test_a_rate_limited_wallet_is_left_alone_for_longer_each_time(sim):
             (found,) = source.fetch([wallet], budget=BUDGET)
             waits.append(found.retry_after)
     assert waits[0] < waits[1] < waits[2]
-    assert 5 == len(sim.requests)  # three attempts the first time, then one a reading
+    assert 5 == len(sim.requests)  # three attempts the first time, then one per reading
 
 
-def test_a_replaced_key_pair_is_asked_like_any_other(sim):
+def test_a_replaced_key_pair_is_no_suspect(sim):
     wallet = sim.wallets[0]
     sim.fail(wallet, SimulatedFault(kind=FaultKind.SERVER_ERROR))
     with source_of(sim.endpoints()) as source:

@@ -1,4 +1,4 @@
-"""Simulated balances are the same for the same scenario, however and whenever they are asked for."""
+"""Simulated balances are the same for the same scenario, whatever was requested before."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,7 @@ def test_a_category_without_quota_is_unallocated_and_an_unused_one_stays():
     assert Readings(Absent.UNALLOCATED, 7, found.industry, Absent.UNALLOCATED) == found
 
 
-def test_two_ledgers_agree_whatever_was_asked_before():
+def test_two_ledgers_agree_whatever_was_requested_before():
     asked_often, asked_once = (Ledger(scenario(), started_at=START) for _ in range(2))
     for hours in range(0, 200, 7):
         asked_often.readings(SHOP, START + hours * HOUR)
@@ -47,13 +47,13 @@ def test_two_ledgers_agree_whatever_was_asked_before():
     assert asked_once.readings(SHOP, at) == asked_often.readings(SHOP, at)
 
 
-def test_use_comes_to_what_the_scenario_says_over_whole_weeks():
+def test_usage_over_full_weeks_is_that_of_the_scenario():
     ledger = Ledger(scenario(noise=0.0), started_at=START)
     used = industry(ledger, START) - industry(ledger, START + timedelta(days=28))
     assert pytest.approx(28 * 2400, rel=0.02) == used
 
 
-def test_less_is_used_at_night_and_at_the_weekend():
+def test_usage_is_lower_at_night_and_at_the_weekend():
     ledger = Ledger(scenario(noise=0.0, daily=0.9, weekly=0.8), started_at=START)
 
     def used(day, hour):  # Shanghai's clock
@@ -94,7 +94,7 @@ def test_events_move_balances(kind, amount, shop, pool):
     assert (shop, pool) == (industry(ledger, at), industry(ledger, at, POOL))
 
 
-def test_a_repeated_event_comes_again():
+def test_a_repeated_event_recurs():
     quiet = Scenario(
         wallets=(simulated_wallet("acme"), simulated_wallet("acme", "shop", industry=0)),
         events=(event(EventKind.TOP_UP, timedelta(days=-2), every=timedelta(days=1), amount=10),),
@@ -105,31 +105,31 @@ def test_a_repeated_event_comes_again():
 
 
 @pytest.mark.parametrize(
-    "surge",
+    "burst",
     [
         event(EventKind.BURST, 2 * HOUR, factor=50, lasts=HOUR),
         event(EventKind.PUMPING, 2 * HOUR, per_hour=9000, lasts=HOUR),
     ],
 )
-def test_a_surge_uses_more_while_it_lasts_and_changes_nothing_before(surge):
-    calm, surging = (Ledger(scenario(*events), started_at=START) for events in ((), (surge,)))
+def test_a_burst_adds_usage_while_it_lasts_and_changes_nothing_before(burst):
+    calm, bursting = (Ledger(scenario(*events), started_at=START) for events in ((), (burst,)))
     before = START + 2 * HOUR
-    assert calm.readings(SHOP, before) == surging.readings(SHOP, before)
-    extra = [industry(calm, START + n * HOUR) - industry(surging, START + n * HOUR) for n in (2, 3, 4)]
+    assert calm.readings(SHOP, before) == bursting.readings(SHOP, before)
+    extra = [industry(calm, START + n * HOUR) - industry(bursting, START + n * HOUR) for n in (2, 3, 4)]
     assert (0, True) == (extra[0], extra[1] > 3000)
     assert pytest.approx(extra[1], rel=0.05) == extra[2]
 
 
-def test_a_surge_that_a_test_lets_happen_leaves_the_past_alone():
+def test_a_burst_added_by_a_test_does_not_change_the_past():
     ledger = Ledger(scenario(), started_at=START)
     at = START + HOUR
-    held = ledger.readings(SHOP, at)
+    current = ledger.readings(SHOP, at)
     ledger.happen(event(EventKind.PUMPING, per_hour=9000, lasts=HOUR), at)
-    assert held == ledger.readings(SHOP, at)
-    assert industry(ledger, at + HOUR) < held.industry - 8000
+    assert current == ledger.readings(SHOP, at)
+    assert industry(ledger, at + HOUR) < current.industry - 8000
 
 
-def test_what_is_put_by_hand_stands_from_then_on():
+def test_a_balance_set_by_hand_applies_from_then_on():
     ledger = Ledger(scenario(), started_at=START)
     before = ledger.readings(SHOP, START - HOUR)
     ledger.put(BalanceKey(SHOP, Category.VOICE), 0, START)
@@ -139,7 +139,7 @@ def test_what_is_put_by_hand_stands_from_then_on():
     )
 
 
-def test_history_is_what_was_to_be_read_and_agrees_with_what_is_answered_later():
+def test_the_history_agrees_with_later_answers():
     ledger = Ledger(scenario(event(EventKind.TOP_UP, timedelta(days=-3), amount=999)), started_at=START)
     history = list(ledger.history(iter((POOL, SHOP)), every=timedelta(hours=6), until=START))
     assert 30 * 4 * 2 == len(history)

@@ -1,4 +1,4 @@
-"""Scenario files are read as strictly as the configuration."""
+"""Scenario files are checked as strictly as the configuration."""
 
 import re
 from datetime import timedelta
@@ -39,7 +39,7 @@ def faults(text):
     return [str(fault) for fault in found]
 
 
-def test_a_whole_file_becomes_a_scenario(tmp_path):
+def test_a_complete_file_becomes_a_scenario(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
         """
@@ -113,7 +113,7 @@ def test_a_whole_file_becomes_a_scenario(tmp_path):
     assert expected == read_scenario(path)
 
 
-def test_copies_are_many_apps_with_keys_of_their_own():
+def test_copies_are_apps_with_separate_keys():
     found = parse_scenario((SMALL + "  copies = 3").encode(), file="x.toml")
     assert ["acme", "acme/shop-00001", "acme/shop-00002", "acme/shop-00003"] == [
         w.name for w in found.wallets
@@ -121,7 +121,7 @@ def test_copies_are_many_apps_with_keys_of_their_own():
     assert 4 == len({wallet.key for wallet in found.wallets})
 
 
-def test_all_faults_are_listed_at_once_each_with_its_key_and_the_nearest_known_one():
+def test_all_faults_are_listed_together_with_the_key_and_the_nearest_known_one():
     text = (
         SMALL
         + """
@@ -165,14 +165,14 @@ def test_a_syntax_error_names_its_line():
     assert "line 2" in faults('seed = 1\nhistory = "7d')[0]
 
 
-def test_a_file_that_is_not_there_is_a_fault(tmp_path):
+def test_a_missing_file_is_a_fault(tmp_path):
     path = tmp_path / "none.toml"
     assert [f"{path}: can't be read: No such file or directory"] == [
         str(fault) for fault in read_scenario(path)
     ]
 
 
-def test_a_step_that_does_not_go_into_a_day_is_refused():
+def test_a_step_that_does_not_divide_a_day_is_refused():
     assert ["x.toml: step: must go into a day a whole number of times"] == faults('step = "7m"\n' + SMALL)
 
 
@@ -181,7 +181,7 @@ def test_the_default_scenario_is_an_account_and_six_apps():
     assert ["acme", *(f"acme/{app}" for app in apps)] == [w.name for w in default_scenario().wallets]
 
 
-def test_the_documentation_knows_every_event_and_fault():
+def test_the_documentation_lists_every_event_and_fault():
     document = DOCUMENT.read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_]+)`", document))
     assert set() == {*EventKind, *FaultKind} - named
@@ -190,7 +190,7 @@ def test_the_documentation_knows_every_event_and_fault():
 @pytest.mark.parametrize(
     "block", re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.S)
 )
-def test_the_examples_of_the_documentation_are_read(block):
+def test_the_examples_of_the_documentation_are_valid(block):
     text = (
         block
         if "[[accounts]]" in block

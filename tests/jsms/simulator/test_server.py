@@ -1,4 +1,4 @@
-"""The simulator answers over HTTP as the documentation of JSMS has it, error bodies included."""
+"""The simulator answers over HTTP as documented for JSMS, including error bodies."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -61,7 +61,7 @@ def error(code, message):
     return {"error": {"code": code, "message": message}}
 
 
-def test_both_calls_answer_their_own_fields_in_the_documented_order(sim):
+def test_both_calls_return_their_fields_in_the_documented_order(sim):
     account = ask(sim, "/v1/accounts/dev", ("dk", "ds")).text
     assert '{"dev_balance": 9, "dev_voice": 702, "dev_industry": 121981, "dev_market": 11683}' == account
     assert '{"app_balance": 1, "app_voice": 22, "app_industry": 44, "app_market": null}' == ask(sim).text
@@ -101,7 +101,7 @@ def test_a_wrong_request_gets_its_documented_error(sim, asked, status, body):
         (FaultKind.SERVER_ERROR, 500, 50019),
     ],
 )
-def test_a_wallet_fails_as_configured_until_it_is_repaired(sim, kind, status, code):
+def test_a_wallet_fails_as_configured_until_the_fault_is_removed(sim, kind, status, code):
     sim.fail(SHOP, SimulatedFault(kind=kind))
     failed = ask(sim)
     sim.end_faults(SHOP)
@@ -119,12 +119,12 @@ def test_a_gateway_answers_in_html_with_its_retry_after(sim):
     assert 200 == ask(sim, "/v1/accounts/dev", ("dk", "ds")).status_code
 
 
-def test_a_fault_that_comes_so_many_times_is_over_then(sim):
+def test_a_fault_with_a_count_ends_after_that_many_requests(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SERVER_ERROR, times=2))
     assert [500, 500, 200] == [ask(sim).status_code for _ in range(3)]
 
 
-def test_a_fault_stands_from_when_to_when_it_says_by_the_simulators_clock(sim, clock):
+def test_a_fault_lasts_for_its_time_on_the_simulators_clock(sim, clock):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.OUTAGE, at=timedelta(minutes=5), lasts=timedelta(minutes=1)))
     found = []
     for minutes in (0, 5, 6):
@@ -133,7 +133,7 @@ def test_a_fault_stands_from_when_to_when_it_says_by_the_simulators_clock(sim, c
     assert [200, 503, 200] == found
 
 
-def test_what_a_test_sets_and_lets_happen_is_answered(sim):
+def test_balances_and_events_set_by_a_test_are_answered(sim):
     sim.set(SHOP, Category.VOICE, None)
     sim.set(SHOP, Category.MARKET, 0)
     sim.happen(
@@ -142,7 +142,7 @@ def test_what_a_test_sets_and_lets_happen_is_answered(sim):
     assert {"app_balance": 1, "app_voice": None, "app_industry": 50, "app_market": 0} == ask(sim).json()
 
 
-def test_every_request_is_on_record(sim):
+def test_every_request_is_recorded(sim):
     ask(sim)
     ask(sim, pair=None, method="POST")
     path = "/v1/accounts/app"
@@ -153,7 +153,7 @@ def test_every_request_is_on_record(sim):
     assert expected == list(sim.requests)
 
 
-def test_time_may_run_faster_than_the_worlds(clock):
+def test_simulated_time_may_run_faster(clock):
     used = Scenario(
         wallets=(simulated_wallet("acme", key="dk", secret="ds", industry=Quota(start=10**6, per_day=5000)),)
     )
@@ -164,14 +164,14 @@ def test_time_may_run_faster_than_the_worlds(clock):
     assert pytest.approx(35_000, rel=0.1) == before - after
 
 
-def test_a_taken_port_is_an_os_error(sim, clock):
+def test_a_port_in_use_is_an_os_error(sim, clock):
     port = httpx.URL(sim.url).port
     assert port is not None
     with pytest.raises(OSError, match="address already in use"):
         Simulator(SCENARIO, clock=clock, port=port).__enter__()
 
 
-def test_the_configuration_reads_every_wallet(sim, tmp_path):
+def test_the_printed_configuration_reads_every_wallet(sim, tmp_path):
     path = tmp_path / "balancebot.toml"
     path.write_text(configuration(sim))
     settings = load(path, environ={}, resolve_secrets=True)
@@ -179,5 +179,5 @@ def test_the_configuration_reads_every_wallet(sim, tmp_path):
     assert [("acme", "dk", "ds"), ("acme/shop", "ak", "as"), ("acme/pilot", "pk", "ps")] == pairs
 
 
-def test_the_configuration_names_where_it_serves(sim):
+def test_the_printed_configuration_has_the_address_of_the_simulator(sim):
     assert f'base_url = "{sim.url}"' in configuration(sim)
