@@ -85,6 +85,11 @@ def test_a_flapping_balance_counts_as_one_episode_from_its_third_opening_on() ->
     assert [START + hours * HOUR for hours in (0, 2, 4)] == [episode.opened_at for episode in found]
 
 
+def test_after_its_third_fall_to_critical_in_a_day_a_swinging_balance_is_notified_no_more() -> None:
+    (episode,) = run(moments_of(90, *(40, 80) * 6))
+    assert [START + hours * HOUR for hours in (0, 1, 3, 5)] == [notice.at for notice in episode.notices]
+
+
 def test_an_alert_that_was_already_open_at_the_start_does_not_count() -> None:
     moments = list(moments_of(90, 80, 500, 300, 90))
     found = episodes(moments, LIMITS, balance=BALANCE, margin=0.05, ever_positive=True, read_before=True)

@@ -104,6 +104,21 @@ def test_beyond_the_simulated_weeks_usage_continues_at_the_same_rate() -> None:
     assert advice.messages == pytest.approx(24_000, rel=0.01)
 
 
+@pytest.mark.parametrize("balance", [0, 5])
+def test_for_a_date_that_has_passed_there_is_nothing_to_order(balance: int) -> None:
+    assert advise(balance, until=NOW) == OrderAdvice(messages=0, order_by=None, until=NOW, confidence=0.9)
+
+
+def test_an_order_that_no_app_of_the_account_lacks_is_left_in_full() -> None:
+    _, rest = first_from_orders({}, [awaited("acme", 60_000, 11), awaited("acme/shop", 1, 11)], {}, PACKAGES)
+    assert {("acme", Category.INDUSTRY): 60_001} == rest
+
+
+def test_a_single_message_on_order_need_not_be_bought() -> None:
+    found = less_ordered({SHOP: lacking(101, 9)}, {("acme", Category.INDUSTRY): 1}, {Category.INDUSTRY: 100})
+    assert (100, 1) == (found[SHOP].messages, found[SHOP].ordered)
+
+
 def test_without_a_model_there_is_no_advice() -> None:
     unused = model(0.0)
     assert (

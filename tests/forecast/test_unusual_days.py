@@ -97,6 +97,17 @@ def test_usage_that_is_not_counted_is_named_with_its_hour() -> None:
     assert 0.0 == float(answer(Sender(30).bursts(15, 26_700).read()).not_counted[0])
 
 
+@pytest.mark.parametrize(("messages", "hours_ago"), [(10_000, 0.5), (2_000, 5.5)])
+def test_a_burst_that_sends_faster_than_an_earlier_one_is_named_instead_of_it(
+    messages: float, hours_ago: float
+) -> None:
+    """20,000 messages were sent five hours and a half ago, and the others within the last quarter of an hour."""
+    now = 30 + 0.5 / 24
+    series = Sender(now).bursts(30 - 5 / 24, 20_000).bursts(now - 0.25 / 24, messages).read()
+
+    assert series.at - hours_ago * 3600.0 == float(answer(series).not_counted_at[0])
+
+
 def test_three_bursts_change_the_usage_rate_and_one_does_not() -> None:
     once = order(Sender(35).bursts(20, 10 * A_DAY).read())
     thrice = order(Sender(35).bursts(5, 10 * A_DAY).bursts(14, 10 * A_DAY).bursts(28, 10 * A_DAY).read())
@@ -373,9 +384,9 @@ def test_an_order_is_limited_by_past_usage() -> None:
     assert asked is None or asked < 100 * 30 * A_DAY
 
 
-def test_a_balance_of_zero_is_empty_now() -> None:
+def test_a_balance_of_zero_is_empty_now_and_one_message_is_not() -> None:
     series = Sender(30).read(left=0.0)
-    assert 0.0 == answer(series).p50[0]
+    assert 0.0 == answer(series).p50[0] < answer(Sender(30).read(left=1.0)).p50[0]
     assert timedelta(0) == timedelta(hours=float(answer(series).p90[0]))
 
 
