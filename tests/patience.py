@@ -1,4 +1,4 @@
-"""How long tests wait for what should come at once: also on a busy machine; it costs nothing where all is well."""
+"""How long tests wait for an event that should happen immediately; enough for a busy machine."""
 
 PATIENCE = 120.0
 """Seconds."""

@@ -1,4 +1,4 @@
-"""What becomes of orders: they fill as top-ups are read, are matched by hand, and are asked after once when overdue."""
+"""Orders are filled by top-ups, matched by hand, and reported once when overdue."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,15 +30,15 @@ def world(database) -> World:
 
 
 def ordered(world: World, quantity: int, days: int = 2, by: Actor = LIN) -> Order:
-    made = world.app.operate_orders.add(
+    added = world.app.operate_orders.add(
         BalanceKey(POOL, Category.INDUSTRY),
         quantity=quantity,
         expected_at=world.clock.at + timedelta(days=days),
         reference="PO 4711",
         by=by,
     )
-    assert isinstance(made, Order)
-    return made
+    assert isinstance(added, Order)
+    return added
 
 
 def states(world: World) -> dict[str, tuple[OrderState, int]]:
@@ -54,8 +54,8 @@ def reads(world: World, *, pool: int, shop: int) -> None:
     world.poll()
 
 
-def test_a_top_up_that_is_read_fills_the_oldest_order_of_the_account(world: World) -> None:
-    reads(world, pool=30_000, shop=890)  # nobody ordered this
+def test_a_top_up_fills_the_oldest_order_of_the_account(world: World) -> None:
+    reads(world, pool=30_000, shop=890)  # without an order
     first = ordered(world, 50_000)
     world.clock.at += timedelta(minutes=1)
     second = ordered(world, 30_000)
@@ -65,13 +65,13 @@ def test_a_top_up_that_is_read_fills_the_oldest_order_of_the_account(world: Worl
     assert {first.id: (OrderState.ARRIVED, 50_000), second.id: (OrderState.ARRIVED, 30_000)} == states(world)
 
 
-def test_quota_that_is_only_moved_fills_no_order(world: World) -> None:
+def test_a_transfer_fills_no_order(world: World) -> None:
     order = ordered(world, 10_000)
     reads(world, pool=10_000, shop=10_890)
     assert {order.id: (OrderState.OPEN, 0)} == states(world)
 
 
-def test_a_match_is_changed_by_hand_and_kept_in_the_audit_log(world: World) -> None:
+def test_a_match_changed_by_hand_is_in_the_audit_log(world: World) -> None:
     first, second = ordered(world, 50_000), ordered(world, 50_000)
     reads(world, pool=70_000, shop=890)
     ((top_up, _),) = world.app.operate_orders.top_ups_for(first)
@@ -89,7 +89,7 @@ def test_a_match_is_changed_by_hand_and_kept_in_the_audit_log(world: World) -> N
     ]
 
 
-def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: World) -> None:
+def test_an_overdue_order_is_reported_once_to_the_person_who_ordered(world: World) -> None:
     ordered(world, 60_000)
     assert 0 == world.app.operate_orders.tick()
     world.clock.at += timedelta(days=3)
@@ -99,14 +99,14 @@ def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: Wor
     assert ["post #ops", "post finance@example.com"] == world.deliveries()
     (sent,) = (message.message for message in world.slack.messages)
     assert isinstance(sent, NoticeMessage)
-    said = Renderer(words=Wording(), public_url="https://b.example").render("email/notice.txt.j2", sent)
-    assert "Order overdue: 60,000 messages of acme industry should have arrived by" in said
-    assert "finance recorded it on" in said
-    assert "https://b.example/orders/1" in said
+    mail = Renderer(words=Wording(), public_url="https://b.example").render("email/notice.txt.j2", sent)
+    assert "Order overdue: 60,000 messages of acme industry should have arrived by" in mail
+    assert "finance recorded it on" in mail
+    assert "https://b.example/orders/1" in mail
 
 
 @pytest.mark.parametrize(("name", "mentioned"), [("ops (U024BE7LH)", ("U024BE7LH",)), ("ops (Berlin)", ())])
-def test_whoever_ordered_in_slack_is_mentioned_when_it_is_overdue(
+def test_a_person_who_ordered_in_slack_is_mentioned_when_the_order_is_overdue(
     world: World, name: str, mentioned: tuple[str, ...]
 ) -> None:
     ordered(world, 60_000, by=Actor(name=name, via=Via.SLACK))
@@ -118,7 +118,7 @@ def test_whoever_ordered_in_slack_is_mentioned_when_it_is_overdue(
     assert mentioned == sent.mentions
 
 
-def test_an_overdue_order_is_dated_as_where_the_bot_is(world: World) -> None:
+def test_an_overdue_order_is_dated_in_the_configured_time_zone(world: World) -> None:
     app = world.another_app(timezone=ZoneInfo("America/New_York"))
     day_end = datetime(2026, 12, 2, 4, 59, tzinfo=UTC)  # 23:59 on the first
     assert isinstance(
@@ -135,12 +135,12 @@ def test_an_overdue_order_is_dated_as_where_the_bot_is(world: World) -> None:
     assert "should have arrived by 2026-12-01" in str(sent.title)
 
 
-def test_an_ordered_top_up_that_is_not_enough_is_sent_once_as_a_reply(world: World) -> None:
+def test_an_insufficient_top_up_of_an_order_is_sent_once_as_a_reply(world: World) -> None:
     world.limit(SHOP, "industry", critical_below=80_000)
     world.reads(900)
     reads(world, pool=20_000, shop=60_000)
     world.deliver()
-    assert ["opened critical acme/shop:industry"] == world.transitions()  # nobody waits for this one
+    assert ["opened critical acme/shop:industry"] == world.transitions()  # no order expects this one
     ordered(world, 60_000)
     world.source.script[POOL] = [industry(20_000)]
     world.reads(70_000, 70_000)
@@ -154,7 +154,7 @@ def test_an_ordered_top_up_that_is_not_enough_is_sent_once_as_a_reply(world: Wor
     assert 10_000 == world.messages()[-1].arrived
 
 
-def test_an_expected_top_up_is_reported_under_the_alert_and_recovers_it_if_it_is_enough(
+def test_an_expected_top_up_is_a_reply_to_the_alert_and_a_sufficient_one_recovers_it(
     world: World,
 ) -> None:
     world.limit(SHOP, "industry", critical_below=80_000)
@@ -165,7 +165,7 @@ def test_an_expected_top_up_is_reported_under_the_alert_and_recovers_it_if_it_is
     assert ["opened", "topped_up", "recovered"] == [line.split()[0] for line in world.transitions()]
 
 
-def test_what_is_usually_used_in_a_gap_is_not_missing_from_the_order(world: World) -> None:
+def test_usual_usage_in_a_gap_is_not_missing_from_the_order(world: World) -> None:
     for left in range(20_000, 14_000, -250):  # 3,000 an hour
         reads(world, pool=left, shop=900)
     order = ordered(world, 60_000)
@@ -181,10 +181,10 @@ def test_what_is_usually_used_in_a_gap_is_not_missing_from_the_order(world: Worl
     ("text", "price"),
     [("2,700.00", "2700"), ("1.5万", "15000"), ("2.7k", "2700"), ("￥2,700.50", "2700.5"), ("2千元", "2000")],
 )
-def test_a_price_is_read_as_people_type_it(text: str, price: str) -> None:
+def test_a_price_is_read_in_all_usual_notations(text: str, price: str) -> None:
     assert Decimal(price) == read_price(text)
 
 
 @pytest.mark.parametrize("text", ["cheap", "-5", "元", "2,70", "1.00005", "9" * 20])
-def test_what_is_no_price_is_refused(text: str) -> None:
+def test_an_invalid_price_is_refused(text: str) -> None:
     assert not isinstance(read_price(text), Decimal)

@@ -1,4 +1,4 @@
-"""What to order: per balance, and per account after what its pool gives and what is on order."""
+"""Order advice per balance, and purchases per account after transfers from the pool and open orders."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ def advice(lacking: int, *, move: int = 0, ordered: int = 0, days: float = 5) ->
     )
 
 
-def summed(**found: OrderAdvice) -> tuple[Purchase, ...]:
+def purchases_of(**found: OrderAdvice) -> tuple[Purchase, ...]:
     names = {"shop": SHOP, "login": LOGIN, "other": OTHER}
     return purchases(
         {
@@ -36,16 +36,16 @@ def summed(**found: OrderAdvice) -> tuple[Purchase, ...]:
     )
 
 
-def test_packages_are_rounded_up_once_for_an_account() -> None:
-    (purchase,) = summed(shop=advice(300), login=advice(4_200, days=2))
+def test_packages_are_rounded_up_once_per_account() -> None:
+    (purchase,) = purchases_of(shop=advice(300), login=advice(4_200, days=2))
     assert (10_000, 1, 2) == (purchase.messages, purchase.num_packages, purchase.num_balances)
     assert NOW + timedelta(days=2) == purchase.order_by
     assert Decimal("450.00") == purchase.cost({Category.INDUSTRY: Decimal("0.045")})
     assert purchase.cost({}) is None
 
 
-def test_what_the_pool_gives_and_what_is_on_order_is_not_bought_again() -> None:
-    (purchase,) = summed(shop=advice(49_000, move=49_000), login=advice(8_000, ordered=8_000))
+def test_transfers_and_open_orders_reduce_the_purchase() -> None:
+    (purchase,) = purchases_of(shop=advice(49_000, move=49_000), login=advice(8_000, ordered=8_000))
     assert (49_000, 8_000, 0, None) == (
         purchase.move,
         purchase.ordered,
@@ -55,12 +55,12 @@ def test_what_the_pool_gives_and_what_is_on_order_is_not_bought_again() -> None:
     assert Decimal(0) == purchase.cost({Category.INDUSTRY: Decimal("0.045")})
 
 
-def test_accounts_are_apart_and_the_most_urgent_comes_first() -> None:
+def test_accounts_are_separate_and_the_most_urgent_comes_first() -> None:
     assert ["zeta", "acme"] == [
-        purchase.account for purchase in summed(shop=advice(300), other=advice(300, days=1))
+        purchase.account for purchase in purchases_of(shop=advice(300), other=advice(300, days=1))
     ]
 
 
-def test_what_is_only_on_order_has_no_date() -> None:
-    (purchase,) = summed(shop=advice(8_000, ordered=8_000))
+def test_a_purchase_covered_by_orders_has_no_date() -> None:
+    (purchase,) = purchases_of(shop=advice(8_000, ordered=8_000))
     assert purchase.order_by is None

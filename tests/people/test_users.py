@@ -1,4 +1,4 @@
-"""Users of the pages are kept with an audit entry for each change, and nobody on the pages locks themselves out."""
+"""Every change of a user has an audit entry, and nobody can lock themselves out on the pages."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,7 @@ def test_a_user_is_added_listed_and_removed(database: Database) -> None:
     assert users.list_users(database) == ()
 
 
-def test_every_change_stands_in_the_audit_log_without_the_password(database: Database) -> None:
+def test_every_change_is_in_the_audit_log_without_the_password(database: Database) -> None:
     add(database, "finance", Role.VIEWER)
     users.set_role(database, name="finance", role=Role.FINANCE, by=CLI, now=NOW)
     users.set_password(database, name="finance", password="another secret", by=CLI, now=NOW)
@@ -55,7 +55,7 @@ def test_every_change_stands_in_the_audit_log_without_the_password(database: Dat
         ) == audit.newest(conn, limit=10)
 
 
-def test_what_can_not_be_is_refused_with_its_reason(database: Database) -> None:
+def test_an_invalid_change_is_refused_with_the_reason(database: Database) -> None:
     add(database, "finance")
     assert add(database, "finance") is UserFault.TAKEN
     assert add(database, " finance") is UserFault.BAD_NAME

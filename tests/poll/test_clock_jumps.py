@@ -1,4 +1,4 @@
-"""A clock that was far ahead, or far behind, for two readings leaves nothing behind once it is right again."""
+"""A clock that was far ahead or behind for two readings has no effect once it is right again."""
 
 from datetime import datetime, timedelta
 
@@ -75,7 +75,7 @@ def _num_readings(world: World) -> int:
 
 
 @pytest.mark.parametrize("days", [60, 20_000])
-def test_a_clock_that_is_far_behind_deletes_nothing_of_what_was_read(world: World, days: int) -> None:
+def test_a_clock_that_is_far_behind_deletes_no_readings(world: World, days: int) -> None:
     for _ in range(3):
         _read(world, 100_000, minutes=5)
     right = world.clock.at
@@ -91,7 +91,7 @@ def test_a_clock_that_is_far_behind_deletes_nothing_of_what_was_read(world: Worl
     assert before <= _num_readings(world)
 
 
-def test_a_machine_that_starts_in_1970_books_no_decades(world: World) -> None:
+def test_a_machine_whose_clock_starts_at_1970_books_no_decades(world: World) -> None:
     right = world.clock.at
     world.clock.at = right.replace(year=1970)
     _read(world, 100_000, minutes=5)
@@ -110,7 +110,7 @@ def test_a_machine_that_starts_in_1970_books_no_decades(world: World) -> None:
 def test_a_wallet_that_fails_while_the_clock_is_wrong_is_not_stale(
     world: World, jump: timedelta, fails: str
 ) -> None:
-    """Three readings before a clock is wrong, three while it is, and three after; two of them fail."""
+    """Three readings before the clock is wrong, three during and three after that; two of them fail."""
     right = world.clock.at
     steady = HandClock(right)
     app = world.another_app(steady=steady)
@@ -124,7 +124,7 @@ def test_a_wallet_that_fails_while_the_clock_is_wrong_is_not_stale(
     assert [] == world.transitions()
 
 
-def test_a_clock_that_is_ahead_for_a_moment_books_no_hours_and_loses_no_usage(world: World) -> None:
+def test_a_clock_that_is_briefly_ahead_books_no_extra_hours_and_loses_no_usage(world: World) -> None:
     steady = HandClock(world.clock.at)
     app = world.another_app(steady=steady)
     balance = 100_000
@@ -140,7 +140,7 @@ def test_a_clock_that_is_ahead_for_a_moment_books_no_hours_and_loses_no_usage(wo
     assert 800 == sum(row.industry_used or 0 for row in rows)
 
 
-def test_a_reading_of_a_wrong_clock_that_is_recorded_when_it_is_right_books_no_hours(world: World) -> None:
+def test_a_reading_dated_by_a_wrong_clock_books_no_extra_hours(world: World) -> None:
     steady = HandClock(world.clock.at)
     app = world.another_app(steady=steady)
     for balance in (100_000, 99_900, 99_800, 99_700):
@@ -159,7 +159,7 @@ def test_a_reading_of_a_wrong_clock_that_is_recorded_when_it_is_right_books_no_h
 
 
 @pytest.mark.parametrize("line", [industry(100_000), SourceErrorKind.TIMEOUT])
-def test_what_a_wrong_clock_has_dated_is_read_again_in_time(
+def test_wallets_scheduled_by_a_wrong_clock_are_read_in_time(
     world: World, line: Readings | SourceErrorKind
 ) -> None:
     steady = HandClock(world.clock.at)

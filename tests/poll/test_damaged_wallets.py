@@ -1,4 +1,4 @@
-"""Damaged rows of one wallet keep no other wallet from being read, judged and alerted."""
+"""Damaged rows of one wallet don't affect reading, judging and alerting of other wallets."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ def on_sqlite(sqlite_url: str) -> Iterator[World]:
 
 
 def _watching(url: str) -> World:
-    """Return a world with four wallets, of which the shop has an open alert, a usage model and a limit of its own."""
+    """Return a world with four wallets; the shop has an open alert, a usage model and its own limit."""
     world = World(Database(url, search_again=timedelta()))
     world.limit("*", critical_below=100)
     world.limit("acme/shop", critical_below=100)
@@ -53,7 +53,7 @@ def _put(world: World, table: str, column: str, value: object, where: str) -> No
 
 
 def _fall(world: World) -> None:
-    """Let every other wallet fall below its limit, and read and deliver."""
+    """Let the balances of all other wallets fall below their limits, poll and deliver."""
     world.shows(industry(30))
     for wallet, left in ((WEB, 20), (OTHER, 10), (POOL, 1000)):
         world.shows(industry(left), wallet=wallet)
@@ -87,9 +87,9 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("table", "column", "where"), TEXTS)
-def test_the_others_are_read_judged_and_alerted(world: World, table: str, column: str, where: str) -> None:
+def test_other_wallets_are_read_judged_and_alerted(world: World, table: str, column: str, where: str) -> None:
     _put(world, table, column, GARBAGE, where)
-    _only_the_shop_is_set_aside(world, table, column, where)
+    _only_the_shop_is_excluded(world, table, column, where)
 
 
 @pytest.mark.parametrize(("table", "column", "where"), OTHERS)
@@ -97,11 +97,11 @@ def test_on_sqlite_any_column_may_hold_text(on_sqlite: World, table: str, column
     if table == "burn_models":
         on_sqlite.clock.at += timedelta(hours=1)
     _put(on_sqlite, table, column, GARBAGE, where)
-    on_sqlite.app = on_sqlite.another_app()  # one that remembers no limits
-    _only_the_shop_is_set_aside(on_sqlite, table, column, where)
+    on_sqlite.app = on_sqlite.another_app()  # without a cache of the limits
+    _only_the_shop_is_excluded(on_sqlite, table, column, where)
 
 
-def _only_the_shop_is_set_aside(world: World, table: str, column: str, where: str) -> None:
+def _only_the_shop_is_excluded(world: World, table: str, column: str, where: str) -> None:
     _fall(world)
     assert ["opened critical acme/web:industry", "opened critical other/app:industry"] == [
         line for line in world.transitions() if "acme/shop" not in line
@@ -109,8 +109,8 @@ def _only_the_shop_is_set_aside(world: World, table: str, column: str, where: st
     with world.database.read() as conn:
         remarks = set_aside.remarks(conn)
         query = text(f'SELECT "{column}" FROM "{table}" WHERE {where}')
-        kept = set(conn.scalars(query))
-    assert {GARBAGE} == kept, "nothing is written over"
+        stored = set(conn.scalars(query))
+    assert {GARBAGE} == stored, "nothing is overwritten"
     (remark,) = remarks
     assert remark.startswith(f"acme/shop is neither read nor judged: table {table}, ")
     assert column in remark
@@ -131,7 +131,7 @@ def test_a_damaged_estimate_is_made_again_by_the_next_reading(on_sqlite: World) 
         assert GARBAGE not in conn.scalars(text(f"SELECT p50_at FROM balances WHERE {OF_WALLET}"))
 
 
-def test_a_repaired_wallet_is_read_again_by_itself(world: World) -> None:
+def test_a_repaired_wallet_is_read_again_automatically(world: World) -> None:
     _put(world, "alerts", "context", GARBAGE, NAMED)
     _fall(world)
     _put(world, "alerts", "context", "{}", NAMED)
@@ -143,7 +143,7 @@ def test_a_repaired_wallet_is_read_again_by_itself(world: World) -> None:
     assert ([], 30) == (remarks, latest)
 
 
-def test_another_process_does_not_send_it_a_second_time(world: World) -> None:
+def test_another_process_does_not_send_the_notice_again(world: World) -> None:
     _put(world, "alerts", "context", GARBAGE, NAMED)
     _fall(world)
     world.database.dispose()
@@ -155,7 +155,7 @@ def test_another_process_does_not_send_it_a_second_time(world: World) -> None:
     assert [SHOP] == list(world.database.set_aside.wallets)
 
 
-def test_a_damaged_limit_for_several_wallets_sets_aside_all_that_it_is_for(on_sqlite: World) -> None:
+def test_a_damaged_limit_excludes_all_its_wallets(on_sqlite: World) -> None:
     on_sqlite.limit("acme/*", "voice", critical_below=5)
     _put(on_sqlite, "thresholds", "critical_below", GARBAGE, "wallet = 'acme/*'")
     on_sqlite.app = on_sqlite.another_app()
@@ -164,7 +164,7 @@ def test_a_damaged_limit_for_several_wallets_sets_aside_all_that_it_is_for(on_sq
     assert "opened critical other/app:industry" in on_sqlite.transitions()
 
 
-def test_a_silence_that_cannot_be_read_mutes_nothing_and_stops_nothing(world: World) -> None:
+def test_a_damaged_silence_mutes_nothing_and_stops_nothing(world: World) -> None:
     with world.database.write() as conn:
         conn.execute(
             text(
@@ -179,7 +179,7 @@ def test_a_silence_that_cannot_be_read_mutes_nothing_and_stops_nothing(world: Wo
     assert "opened critical other/app:industry" in world.transitions()
 
 
-def test_a_database_full_of_damage_is_not_worked_around(on_sqlite: World) -> None:
+def test_a_database_with_many_damaged_rows_is_an_error(on_sqlite: World) -> None:
     on_sqlite.configure(SHOP, WEB, OTHER, POOL, *(WalletName(f"acme/app{number}") for number in range(100)))
     _put(on_sqlite, "wallets", "next_read_at", GARBAGE, "true")
     with pytest.raises(DatabaseError) as raised:
@@ -188,24 +188,24 @@ def test_a_database_full_of_damage_is_not_worked_around(on_sqlite: World) -> Non
     assert {} == on_sqlite.database.set_aside.wallets
 
 
-def test_an_error_that_is_still_held_shows_nobody_an_old_state(database: Database) -> None:
+def test_an_error_that_is_still_referenced_keeps_no_old_transaction_open(database: Database) -> None:
     world = World(database)
     world.configure(POOL, SHOP, WEB)
-    held: list[object] = []
+    results: list[object] = []
     try:
         with database.read() as conn:
             rows = conn.execute(text("SELECT name FROM wallets"))
             rows.fetchone()
-            held.append(rows)
+            results.append(rows)
             raise ValueError("a value can't be read")
     except ValueError as error:
-        held.append(error)
+        results.append(error)
     world.configure(POOL, SHOP, WEB, OTHER)
     with database.read() as conn:
         assert 4 == len(conn.execute(text("SELECT name FROM wallets")).all())
 
 
-def test_the_message_says_it_in_both_languages(world: World) -> None:
+def test_the_notice_of_a_damaged_wallet_is_in_both_languages(world: World) -> None:
     _put(world, "alerts", "context", GARBAGE, NAMED)
     _fall(world)
     (notice,) = _notices(world)

@@ -1,4 +1,4 @@
-"""Use far above what is usual is told within two readings; moved quota and a calm balance tell nothing."""
+"""Usage far above usual is alerted within two readings; transfers and usual usage are not."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ A_LOT = 10_000_000
 
 
 class Traffic:
-    """A shop whose balance falls by so many an hour, in readings an hour apart."""
+    """A shop with a given usage per hour, read every hour."""
 
     def __init__(self, world: World, left: int) -> None:
         self.world = world
@@ -42,7 +42,7 @@ def traffic(database) -> Traffic:
 
 
 def traffic_of(world: World, *, left: int, an_hour: int = 100) -> Traffic:
-    """Let the shop's last eighty hours be read hour by hour, with a hundred messages used in each."""
+    """Return a shop with eighty hourly readings of the past, and `an_hour` messages used in each hour."""
     world.configure(SHOP)
     world.limit(warning_days=-1, critical_days=-1)
     past = [
@@ -68,13 +68,17 @@ def test_a_spike_is_notified_at_the_second_reading_and_its_end_too(traffic):
     traffic.passes(1, 4000)
     suspicion = spikes(traffic)
     traffic.passes(1, 4000)
-    told = spikes(traffic)
+    after_second = spikes(traffic)
     traffic.passes(4, 100)
 
-    assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (suspicion, told, spikes(traffic))
+    assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (
+        suspicion,
+        after_second,
+        spikes(traffic),
+    )
 
 
-def test_a_spike_that_became_the_usual_usage_is_closed_and_does_not_say_that_it_fell(traffic):
+def test_a_spike_that_became_usual_usage_is_closed_without_claiming_a_fall(traffic):
     traffic.passes(60, 1500)
 
     assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)
@@ -83,7 +87,7 @@ def test_a_spike_that_became_the_usual_usage_is_closed_and_does_not_say_that_it_
     ]
 
 
-def test_a_days_usage_at_once_is_notified_at_the_first_reading_if_nothing_else_explains_it(traffic):
+def test_the_usage_of_a_day_in_one_reading_is_alerted_immediately_if_nothing_else_explains_it(traffic):
     traffic.passes(1, 9000)
     alone = spikes(traffic)
     traffic.passes(3, 100)
@@ -95,13 +99,13 @@ def test_a_days_usage_at_once_is_notified_at_the_first_reading_if_nothing_else_e
     assert ([], [SPIKE]) == (alone, spikes(traffic))
 
 
-def test_usual_use_is_no_spike(traffic):
+def test_usual_usage_is_no_spike(traffic):
     traffic.passes(10, 130)
 
     assert [] == spikes(traffic)
 
 
-def test_quota_that_is_moved_is_no_spike(traffic):
+def test_a_transfer_is_no_spike(traffic):
     traffic.world.configure(POOL, SHOP)
     pool = industry(1_000_000)
     traffic.passes(3, 100, pool=pool)
@@ -122,7 +126,7 @@ def views_of(traffic: Traffic) -> list[BalanceView]:
         )
 
 
-def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
+def test_stopped_traffic_is_a_note_and_not_an_alert(traffic):
     traffic.passes(6, 0)
 
     assert ([], [False, False, True, False]) == (
@@ -131,7 +135,7 @@ def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
     )
 
 
-def test_a_refund_hides_what_was_sent_and_is_no_sign_that_traffic_stopped(traffic):
+def test_a_refund_that_hides_usage_is_not_stopped_traffic(traffic):
     traffic.passes(5, 0)
     traffic.passes(1, -12)
 
@@ -144,7 +148,7 @@ def advised(traffic: Traffic) -> dict[BalanceKey, OrderAdvice]:
         return dict(traffic.world.app.figures.advise(conn, rows, now=traffic.world.clock.now()))
 
 
-def test_nobody_is_advised_to_buy_for_a_robot(traffic):
+def test_no_purchase_is_advised_for_a_spike(traffic):
     usual = advised(traffic)
     traffic.passes(1, 4000)
     suspicious = advised(traffic)
@@ -155,23 +159,23 @@ def test_nobody_is_advised_to_buy_for_a_robot(traffic):
     )
 
 
-@pytest.mark.parametrize(("held", "buys"), [(1_000_000, False), (30_000, True)])
-def test_what_is_lacking_is_moved_from_the_shared_pool_before_it_is_bought(database, held, buys):
+@pytest.mark.parametrize(("in_pool", "buys"), [(1_000_000, False), (30_000, True)])
+def test_a_shortfall_is_moved_from_the_shared_pool_before_quota_is_bought(database, in_pool, buys):
     traffic = traffic_of(World(database), left=20_000)
     traffic.world.configure(POOL, SHOP)
-    traffic.passes(2, 100, pool=industry(held))
+    traffic.passes(2, 100, pool=industry(in_pool))
 
     (advice,) = [advice for key, advice in advised(traffic).items() if key.wallet == SHOP]
     assert buys == (advice.messages > 0)
     assert 50_000 < advice.lacking <= advice.move + advice.messages
-    assert advice.move <= held
+    assert advice.move <= in_pool
 
 
-def test_a_spike_says_when_the_balance_is_empty_at_this_pace(traffic):
+def test_a_spike_shows_when_the_balance_is_empty_at_this_rate(traffic):
     traffic.passes(2, 4000)
 
-    (news,) = [message for message in traffic.world.messages() if isinstance(message, AlertMessage)]
-    spike, context = news.measurement.spike, news.context
+    (message,) = [message for message in traffic.world.messages() if isinstance(message, AlertMessage)]
+    spike, context = message.measurement.spike, message.context
     assert spike is not None
     assert context.advice is not None
     assert (timedelta(hours=A_LOT / 4000 - 2), True) == (spike.lasts(A_LOT - 8000), context.advice.stop_first)
@@ -191,10 +195,10 @@ def test_a_drained_balance_is_notified_once_and_its_message_contains_the_spike(d
     traffic.world.limit(category="industry", critical_below=45_000)
     traffic.passes(2, 4000)
 
-    (news,) = traffic.world.messages()
-    assert news.context.advice is not None
-    assert ("low_balance", SpikeMeasurement) == (news.alert.subject.kind, type(news.measurement.spike))
-    assert news.context.advice.stop_first
+    (message,) = traffic.world.messages()
+    assert message.context.advice is not None
+    assert ("low_balance", SpikeMeasurement) == (message.alert.subject.kind, type(message.measurement.spike))
+    assert message.context.advice.stop_first
     assert [(None, True)] == [
         (view.spike_id, view.is_spiking)
         for view in views_of(traffic)
@@ -202,7 +206,7 @@ def test_a_drained_balance_is_notified_once_and_its_message_contains_the_spike(d
     ]
 
 
-def test_a_spike_that_is_open_when_its_balance_turns_critical_says_no_more(database):
+def test_an_open_spike_sends_nothing_more_when_its_balance_becomes_critical(database):
     traffic = traffic_of(World(database), left=50_000)
     traffic.world.limit(category="industry", critical_below=40_000)
     traffic.passes(2, 4000)
@@ -215,7 +219,7 @@ def test_a_spike_that_is_open_when_its_balance_turns_critical_says_no_more(datab
         assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
 
 
-def lives(traffic: Traffic, hours: int, an_hour: int, *, pool: Readings | None = None) -> None:
+def hourly(traffic: Traffic, hours: int, an_hour: int, *, pool: Readings | None = None) -> None:
     for _ in range(hours):
         traffic.passes(1, an_hour, pool=pool)
         traffic.world.app.operate_alerts.tick()
@@ -224,9 +228,9 @@ def lives(traffic: Traffic, hours: int, an_hour: int, *, pool: Readings | None =
 def test_a_drain_is_notified_as_a_spike_and_when_nothing_is_left(database):
     traffic = traffic_of(World(database), left=60_000)
     traffic.world.limit(category="industry", warning_days=7, critical_days=3)
-    lives(traffic, 13, 4000)
+    hourly(traffic, 13, 4000)
     drained = spikes(traffic)
-    lives(traffic, 1, 8000)
+    hourly(traffic, 1, 8000)
 
     assert [SPIKE] == drained
     assert [SPIKE, "opened depleted acme/shop:industry"] == spikes(traffic)
@@ -234,15 +238,15 @@ def test_a_drain_is_notified_as_a_spike_and_when_nothing_is_left(database):
         assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
 
 
-def test_a_balance_left_too_low_by_a_mailing_is_notified_after_its_spike(database):
+def test_a_balance_left_low_by_a_spike_is_alerted_after_the_spike(database):
     traffic = traffic_of(World(database), left=24_000)
     traffic.world.configure(POOL, SHOP)
     traffic.world.limit(SHOP, "industry", warning_days=6, critical_days=-1)
     pool = industry(0)
-    lives(traffic, 1, 100, pool=pool)
-    lives(traffic, 1, 9000, pool=pool)
+    hourly(traffic, 1, 100, pool=pool)
+    hourly(traffic, 1, 9000, pool=pool)
     at_once = spikes(traffic)
-    lives(traffic, 4, 100, pool=pool)
+    hourly(traffic, 4, 100, pool=pool)
 
     assert [SPIKE] == at_once
     assert {SPIKE, "recovered ok acme/shop:industry", "opened warning acme/shop:industry"} == set(
@@ -251,14 +255,14 @@ def test_a_balance_left_too_low_by_a_mailing_is_notified_after_its_spike(databas
     assert 3 == len(spikes(traffic))
 
 
-def test_an_acknowledged_spike_does_not_hide_that_little_is_left_at_usual_usage(database):
+def test_an_acknowledged_spike_does_not_hide_a_low_balance_at_usual_usage(database):
     traffic = traffic_of(World(database), left=60_000)
     traffic.world.limit(category="industry", warning_days=7, critical_days=3)
-    lives(traffic, 3, 4000)
+    hourly(traffic, 3, 4000)
     traffic.world.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
-    lives(traffic, 2, 4000)
+    hourly(traffic, 2, 4000)
     while_enough_is_left = spikes(traffic)
-    lives(traffic, 8, 4000)
+    hourly(traffic, 8, 4000)
 
     assert [SPIKE] == while_enough_is_left
     assert [SPIKE, SPIKE] == spikes(traffic)
@@ -269,12 +273,12 @@ def test_an_acknowledged_spike_does_not_hide_that_little_is_left_at_usual_usage(
 def test_a_limit_in_messages_is_notified_during_a_spike(database):
     traffic = traffic_of(World(database), left=50_000)
     traffic.world.limit(category="industry", warning_below=40_000)
-    lives(traffic, 3, 4000)
+    hourly(traffic, 3, 4000)
 
     assert [SPIKE, "opened warning acme/shop:industry"] == spikes(traffic)
 
 
-def test_an_alert_by_a_wrong_reading_is_closed_and_says_so(database):
+def test_an_alert_caused_by_a_wrong_reading_is_closed_with_that_cause(database):
     traffic = traffic_of(World(database), left=50_000)
     traffic.world.configure(POOL, SHOP)
     traffic.world.limit(SHOP, "industry", critical_below=10_000)
@@ -290,7 +294,7 @@ def test_an_alert_by_a_wrong_reading_is_closed_and_says_so(database):
     ]
 
 
-def test_a_spike_that_a_wrong_reading_looked_like_is_closed_and_says_so(database):
+def test_a_spike_caused_by_a_wrong_reading_is_closed_with_that_cause(database):
     traffic = traffic_of(World(database), left=50_000)
     traffic.world.configure(POOL, SHOP)
     for left in (49_990, 5_000, 49_980):
@@ -302,7 +306,7 @@ def test_a_spike_that_a_wrong_reading_looked_like_is_closed_and_says_so(database
     assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)
 
 
-def test_at_zero_it_is_still_said_that_the_sending_must_be_stopped(database):
+def test_a_depleted_alert_still_says_to_stop_the_sending(database):
     traffic = traffic_of(World(database), left=8_000)
     traffic.passes(2, 4000)
     traffic.passes(5, 0)
@@ -317,7 +321,7 @@ def test_an_app_that_goes_live_is_no_spike(database):
     assert [] == spikes(traffic)
 
 
-def test_a_flood_from_an_app_that_was_never_used_is_a_spike(database):
+def test_high_usage_of_an_app_that_was_never_used_is_a_spike(database):
     traffic = traffic_of(World(database), left=100_000, an_hour=0)
     for left in (99_000, 98_000):
         traffic.world.clock.pass_by(minutes=5)
@@ -327,13 +331,13 @@ def test_a_flood_from_an_app_that_was_never_used_is_a_spike(database):
     assert [SPIKE] == spikes(traffic)
 
 
-def test_a_spike_that_goes_on_is_not_taken_for_usual_within_a_day(traffic):
+def test_a_lasting_spike_does_not_become_usual_within_a_day(traffic):
     traffic.passes(16, 1_000)
 
     assert [SPIKE] == spikes(traffic)
 
 
-def test_universal_that_takes_over_from_an_empty_category_is_no_spike(database):
+def test_universal_quota_used_for_an_empty_category_is_no_spike(database):
     traffic = traffic_of(World(database), left=300)
     universal = 50_000
     for left, sent in ((150, 0), (50, 0), (0, 40), (0, 100), (0, 110), (0, 90), (0, 100)):

@@ -1,4 +1,4 @@
-"""A machine that was off for a month: nothing is told twice or deleted at once, and figures are right after two readings."""
+"""A machine that was off for a month: nothing is sent twice or deleted, and estimates are right after two readings."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -32,7 +32,7 @@ def world(database: Database) -> World:
 
 
 def _live(world: World, balance: int, hours: int) -> int:
-    """Let the bot do all that it does, each hour; return the balance at the end."""
+    """Run every task of the bot each hour; return the balance at the end."""
     for _ in range(hours):
         world.shows(industry(balance))
         world.poll()
@@ -67,23 +67,23 @@ def _rate(world: World) -> float:
     return view.estimate.burn_per_day
 
 
-def test_a_month_off(world: World) -> None:
+def test_a_pause_of_a_month_sends_nothing_twice_and_deletes_nothing_immediately(world: World) -> None:
     balance = _live(world, 100_000, 48)
     opened = "opened warning acme/shop:industry"
     assert [opened] == world.transitions()
     assert ["2026-11-24T09:00", "2026-11-25T09:00"] == [slot for slot, _ in _digests(world)]
-    before, kept = _rate(world), _num_snapshots(world)
+    before, num_snapshots = _rate(world), _num_snapshots(world)
     world.close()
 
     world.clock.at += timedelta(days=30)
     world.app = world.another_app(digests=(DAILY,))
     balance = _live(world, balance - 30 * 24 * USED, 2)
-    # the reminders that were missed are one
+    # one reminder instead of all missed ones
     assert [opened, "reminder warning acme/shop:industry"] == world.transitions()
-    # noon: the slot of nine o'clock is made up for, those of the days before aren't
+    # noon: the missed slot of nine o'clock is sent late, those of earlier days aren't
     assert ("2026-12-25T09:00", True) == _digests(world)[-1]
     assert 3 == len(_digests(world))
-    assert kept + 2 == _num_snapshots(world)
+    assert num_snapshots + 2 == _num_snapshots(world)
     assert before == pytest.approx(_rate(world), rel=0.2)
     with world.database.read() as conn:
         booked = sum(used[2].use for used in use_totals.of_hours(conn, since=0, until=10**6).values())
@@ -91,11 +91,11 @@ def test_a_month_off(world: World) -> None:
 
     _live(world, balance, 25)
     assert [opened, *["reminder warning acme/shop:industry"] * 2] == world.transitions()
-    # a day has passed without a jump: what is older than 31 days goes now
-    assert _num_snapshots(world) < kept + 27
+    # a day has passed without a jump: readings older than 31 days are deleted now
+    assert _num_snapshots(world) < num_snapshots + 27
 
 
-def test_each_hour_of_a_pause_has_its_share(world: World) -> None:
+def test_usage_in_a_pause_is_spread_over_its_hours(world: World) -> None:
     balance = _live(world, 100_000, 2)
     begin = world.clock.now() - HOUR
     pause = timedelta(days=5, minutes=20)
@@ -121,7 +121,7 @@ def test_each_hour_of_a_pause_has_its_share(world: World) -> None:
     assert hours[:-1] == again
 
 
-def test_use_of_a_night_that_nobody_read_is_shared_out_as_it_usually_is(world: World) -> None:
+def test_usage_in_a_night_without_readings_is_spread_like_usual_usage(world: World) -> None:
     usual = {hour: 300 if 8 <= hour < 20 else 10 for hour in range(24)}
     balance = 90_000
     for read in [True] * 72 + [False] * 13 + [True]:
@@ -133,7 +133,7 @@ def test_use_of_a_night_that_nobody_read_is_shared_out_as_it_usually_is(world: W
     end = int(world.clock.at.timestamp()) // 3600 - 1
     with world.database.read() as conn:
         rows = usage.hours_of(conn, wallets.ids(conn)[SHOP], since=end - 14, until=end)
-    told = {row.at: row.of(Category.INDUSTRY).use for row in rows}
+    by_hour = {row.at: row.of(Category.INDUSTRY).use for row in rows}
     true = {hour: usual[hour % 24] for hour in range(end - 14, end)}
-    assert sum(true.values()) == sum(told.values())
-    assert all(abs(told.get(hour, 0) - used) <= 40 for hour, used in true.items()), (told, true)
+    assert sum(true.values()) == sum(by_hour.values())
+    assert all(abs(by_hour.get(hour, 0) - used) <= 40 for hour, used in true.items()), (by_hour, true)

@@ -1,4 +1,4 @@
-"""From an answer of the source to what lies in the outbox."""
+"""The poll cycle, from an answer of the source to the entries in the outbox."""
 
 import itertools
 from contextlib import contextmanager, suppress
@@ -58,17 +58,21 @@ def test_no_message_advises_to_move_quota_from_an_empty_pool(world, pool, is_emp
     assert is_empty is message.context.pool_is_empty
 
 
-def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
+def test_twenty_openings_in_one_cycle_need_no_more_statements_than_two(world):
     def num_statements(names: list[WalletName]) -> int:
         world.configure(*names)
         low = [Snapshot(wallet=name, observed_at=world.clock.now(), readings=industry(500)) for name in names]
         statements: list[str] = []
-        heard = (Engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
-        event.listen(*heard)
+        listener = (
+            Engine,
+            "before_cursor_execute",
+            lambda _, __, statement, *___: statements.append(statement),
+        )
+        event.listen(*listener)
         world.app.record_readings(
             low, finished=set(), first_reads={}, claimed_by=None, unread=(), alerts=True
         )
-        event.remove(*heard)
+        event.remove(*listener)
         return len(statements)
 
     two, twenty = ([WalletName(f"acme/{num}-{index}") for index in range(num)] for num in (2, 20))
@@ -76,7 +80,7 @@ def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
     assert [f"opened warning {name}:industry" for name in (*two, *twenty)] == world.transitions()
 
 
-def test_it_is_sent_when_worse_and_when_well(world):
+def test_a_worsening_and_a_recovery_are_sent(world):
     world.shows(industry(500), industry(50), industry(5000))
 
     for _ in range(3):
@@ -120,7 +124,7 @@ def test_a_zero_whose_second_reading_fails_waits_for_the_next(world):
 
 
 @pytest.mark.parametrize("wrong", [50_000, 600])
-def test_a_reading_out_of_all_proportion_is_read_a_second_time(world, wrong):
+def test_an_unusually_large_change_is_read_a_second_time(world, wrong):
     world.shows(industry(5000), industry(wrong), industry(4990))
 
     world.poll()
@@ -130,7 +134,7 @@ def test_a_reading_out_of_all_proportion_is_read_a_second_time(world, wrong):
 
 
 def booked_hours(world, *balances: int) -> tuple[int, int, int]:
-    """Read the shop and the pool every five minutes; return what was used, topped up and moved in the shop."""
+    """Read the shop and the pool every five minutes; return the booked usage, top-ups and transfers of the shop."""
     for balance in balances:
         world.shows(industry(balance))
         world.poll()
@@ -142,7 +146,7 @@ def booked_hours(world, *balances: int) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("wrong", [60_000, 7_000, 3_000, 600, 0])
-def test_a_reading_that_the_next_one_takes_back_is_neither_usage_nor_a_top_up(world, wrong):
+def test_a_wrong_reading_is_neither_usage_nor_a_top_up(world, wrong):
     assert (40, 0, 1200) == booked_hours(world, 6000, 5990, wrong, 5970, 5960)
 
 
@@ -159,24 +163,24 @@ def test_wrong_readings_are_noted_in_the_audit_log(world):
     }
 
 
-def test_of_a_system_that_answers_now_this_now_that_ten_wrong_readings_a_day_are_noted(world):
+def test_at_most_ten_wrong_readings_a_day_are_noted_in_the_audit_log(world):
     booked_hours(world, 6000, *[5990, 60_000] * 20, 5990)
     with world.database.read() as conn:
         assert 10 == len(audit.newest(conn, limit=100))
 
 
 @pytest.mark.parametrize("wrong", [60_000, 600])
-def test_a_wrong_reading_across_two_hours_is_taken_back_too(world, wrong):
+def test_a_wrong_reading_across_two_hours_is_corrected_too(world, wrong):
     world.clock.pass_by(minutes=47)
 
     assert (40, 0, 1200) == booked_hours(world, 6000, 5990, wrong, 5970, 5960)
 
 
-def test_a_top_up_that_stays_is_one(world):
+def test_a_lasting_rise_is_a_top_up(world):
     assert (40, 54_000, 900) == booked_hours(world, 6000, 5990, 59_990, 59_970, 59_960)
 
 
-def test_quota_that_is_bought_for_the_pool_and_moved_on_at_once_is_no_wrong_reading(world, database):
+def test_quota_bought_for_the_pool_and_moved_immediately_is_no_wrong_reading(world, database):
     world.configure(POOL, SHOP)
     world.shows(industry(9000), industry(9000), industry(59_000), industry(9000), wallet=POOL)
     world.shows(industry(5000), industry(4990), industry(4980), industry(54_970))
@@ -197,7 +201,7 @@ def test_quota_that_is_bought_for_the_pool_and_moved_on_at_once_is_no_wrong_read
     )
 
 
-def test_a_wallet_that_turns_wholly_null_is_read_a_second_time(world):
+def test_a_wallet_whose_categories_all_become_null_is_read_a_second_time(world):
     world.shows(industry(500), UNALLOCATED_EVERYWHERE, industry(500))
 
     world.poll()
@@ -234,7 +238,7 @@ def test_a_loosened_limit_closes_the_alert_at_the_next_reading(world, database):
     assert "closed ok acme/shop:industry" == world.transitions()[-1]
 
 
-def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(world, database):
+def test_an_alert_names_the_crossed_limit_while_open_and_when_closed(world, database):
     crossed = Crossed(column=LimitColumn.WARNING_BELOW, limit=1000, value=990, scope="*:*")
     for left, still_open in ((990, True), (1010, True), (5000, False)):
         world.shows(industry(left))
@@ -249,7 +253,7 @@ def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(wo
         )
 
 
-def test_readings_without_alerts_leave_alerts_as_they_are(world):
+def test_a_cycle_without_alerts_changes_no_alert(world):
     world.shows(industry(500))
 
     world.poll(alerts=False)
@@ -257,7 +261,7 @@ def test_readings_without_alerts_leave_alerts_as_they_are(world):
     assert [] == world.transitions()
 
 
-def test_credentials_are_rejected_after_two_refusals_and_nothing_is_stale_then(world):
+def test_two_refusals_are_rejected_credentials_and_not_a_stale_reading(world):
     world.shows(REFUSED)
 
     for _ in range(10):
@@ -277,7 +281,7 @@ def test_a_wallet_without_a_good_reading_turns_stale_and_recovers(world):
     assert ["opened warning acme/shop stale", "recovered ok acme/shop stale"] == world.transitions()
 
 
-def test_one_outage_is_one_alert_of_the_account(world):
+def test_an_outage_is_one_alert_of_the_account(world):
     world.configure(POOL, SHOP, WEB)
     for wallet in (POOL, SHOP, WEB):
         world.shows(industry(5000), *[TIMEOUT] * 7, industry(5000), wallet=wallet)
@@ -289,21 +293,21 @@ def test_one_outage_is_one_alert_of_the_account(world):
     assert ["opened warning acme stale", "recovered ok acme stale"] == world.transitions()
 
 
-def test_the_outage_is_over_when_all_are_read(world):
+def test_an_outage_ends_when_all_wallets_are_read(world):
     world.configure(SHOP, WEB)
     world.shows(*[TIMEOUT] * 8, industry(5000))
     world.shows(*[TIMEOUT] * 9, industry(5000), wallet=WEB)
-    news = []
+    num_sent = []
 
     for _ in range(10):
         world.poll()
         world.clock.pass_by(minutes=5)
-        news.append(len(world.transitions()))
+        num_sent.append(len(world.transitions()))
 
-    assert [0, 0, 0, 0, 0, 0, 1, 1, 1, 2] == news
+    assert [0, 0, 0, 0, 0, 0, 1, 1, 1, 2] == num_sent
 
 
-def test_due_wallets_are_read_and_are_due_again_after_their_time(world):
+def test_due_wallets_are_read_and_due_again_after_their_interval(world):
     world.shows(industry(5000))
 
     read = []
@@ -326,7 +330,7 @@ def test_a_wallet_near_a_limit_is_read_more_often(database):
     assert world.app.poll_cycle.run_due() is not None
 
 
-def test_it_is_stored_which_balance_decided_when_a_wallet_is_read_next(database):
+def test_the_balance_that_decides_the_next_reading_is_stored(database):
     world = World(database, poll=ADAPTIVE)
     world.configure(SHOP, WEB)
     world.limit(warning_below=1000)
@@ -377,7 +381,7 @@ def test_an_account_whose_requests_are_limited_is_read_less_often(database):
     assert {ReadReason.RATE_LIMITED} == {limited.reason, other.reason}
 
 
-def test_usage_is_followed_between_bookings(database):
+def test_the_next_reading_follows_usage_between_bookings(database):
     world = World(database, poll=ADAPTIVE)
     world.configure(POOL, SHOP)
     world.limit(warning_below=1000)
@@ -390,12 +394,12 @@ def test_usage_is_followed_between_bookings(database):
 
     with database.read() as conn:
         shop = wallets.find(conn, SHOP)
-    # 4,000 a minute: the other 49,000 last for twelve minutes, of which a sixth are two
+    # 4,000 a minute: the remaining 49,000 last for twelve minutes, a sixth of which is two minutes
     assert (90_000, ReadReason.NEAR) == (shop.booked.industry, shop.next_reading.reason)
     assert shop.next_reading.at <= world.clock.now() + timedelta(minutes=2)
 
 
-def test_one_bad_wallet_does_not_stop_the_others(world):
+def test_one_failing_wallet_does_not_stop_the_others(world):
     world.configure(SHOP, WEB)
     world.shows(TIMEOUT)
     world.shows(industry(50), wallet=WEB)
@@ -408,7 +412,7 @@ def test_one_bad_wallet_does_not_stop_the_others(world):
     )
 
 
-def test_wallets_that_fail_are_read_in_cycles_of_their_own(world):
+def test_failing_wallets_are_read_in_separate_cycles(world):
     world.configure(SHOP, WEB)
     world.shows(TIMEOUT, industry(5000))
     world.shows(industry(5000), wallet=WEB)
@@ -423,7 +427,7 @@ def test_wallets_that_fail_are_read_in_cycles_of_their_own(world):
     assert world.app.poll_cycle.run_due(failing=True) is None
 
 
-def test_use_is_booked_when_the_whole_account_was_read(world, database):
+def test_usage_is_booked_when_all_wallets_of_the_account_were_read(world, database):
     world.configure(POOL, SHOP)
     world.shows(industry(9000), industry(8000), wallet=POOL)
     world.shows(industry(5000), industry(5990))
@@ -437,7 +441,7 @@ def test_use_is_booked_when_the_whole_account_was_read(world, database):
     assert {POOL: 8000, SHOP: 5990} == booked
 
 
-def test_a_note_for_one_category_is_not_put_into_an_alert_of_the_wallet(world):
+def test_a_note_for_one_category_is_not_in_an_alert_of_the_wallet(world):
     world.limit(SHOP, "industry", note="buy industry quota")
     world.shows(REFUSED)
     world.poll()
@@ -455,7 +459,7 @@ def test_a_note_for_one_category_is_not_put_into_an_alert_of_the_wallet(world):
     assert "ask the payments channel" == last.context.note
 
 
-def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
+def test_setting_the_clock_back_delays_no_wallet(world):
     world.shows(industry(5000), industry(500))
     reports = []
     for hours in (0, -1):
@@ -469,21 +473,21 @@ def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
 
 
 class LossyDatabase(Database):
-    """The same database, behind a line that may break after a commit, or before it."""
+    """The same database through a connection that may break before or after a commit."""
 
-    def __init__(self, whole: Database) -> None:
-        self._whole = whole
-        self.is_sqlite = whole.is_sqlite
+    def __init__(self, inner: Database) -> None:
+        self._inner = inner
+        self.is_sqlite = inner.is_sqlite
         self.outcomes: list[bool | None] = []
         """What becomes of the coming transactions: kept and never answered (True), lost (False), or nothing."""
 
     def read(self):
-        return self._whole.read()
+        return self._inner.read()
 
     @contextmanager
     def write(self):
         outcome = self.outcomes.pop(0) if self.outcomes else None
-        with self._whole.write() as conn:
+        with self._inner.write() as conn:
             yield conn
             if outcome is False:
                 raise _GONE
@@ -496,7 +500,7 @@ _GONE = DatabaseError(DatabaseErrorKind.UNREACHABLE, "the server closed the conn
 
 @pytest.mark.parametrize("is_kept", [True, False])
 @pytest.mark.parametrize("broken", ["the claim", "the record", "the record and the next claim"])
-def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_unread(
+def test_a_connection_that_breaks_while_claiming_or_recording_leaves_no_wallet_unread(
     database, broken, is_kept
 ):
     lossy = LossyDatabase(database)
@@ -525,7 +529,7 @@ def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_un
         assert {world.clock.now()} == {row.observed_at for row in wallets.all_wallets(conn)}
 
 
-def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_anew(world):
+def test_the_result_of_a_frozen_cycle_is_ignored_once_the_wallet_was_read_again(world):
     with world.database.write() as conn:
         workers.register(conn, "worker", kind="run", now=world.clock.now())
         workers.register(conn, "other", kind="run", now=world.clock.now())
@@ -545,15 +549,15 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
             is_over.wait(PATIENCE)
 
         world.source.meanwhile = hold
-        anew.start()
+        next_cycle.start()
         assert is_claimed.wait(PATIENCE)
 
     is_claimed, is_over = Event(), Event()
-    anew = Thread(target=world.app.poll_cycle.run_due)
+    next_cycle = Thread(target=world.app.poll_cycle.run_due)
     world.source.meanwhile = frozen_and_replaced
     world.app.poll_cycle.run_due()
     is_over.set()
-    anew.join()
+    next_cycle.join()
 
     assert ["opened warning acme/shop:industry"] == world.transitions()
     with world.database.read() as conn:
@@ -561,8 +565,8 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
     assert 500 == row.readings.industry
 
 
-def test_what_a_cycle_has_read_before_a_later_one_is_not_recorded_after_it(world):
-    """The earlier one waited to write, and the later one has the same worker's claim."""
+def test_an_earlier_reading_is_not_recorded_after_a_later_one(world):
+    """The earlier cycle waits to write while a later one has the claim of the same worker."""
     world.configure(SHOP)
     world.shows(industry(5000))
     world.poll()
@@ -570,9 +574,9 @@ def test_what_a_cycle_has_read_before_a_later_one_is_not_recorded_after_it(world
     with world.database.write() as conn:
         (claimed,) = wallets.claim_due(conn, "worker", now=world.clock.now(), limit=None, failing=None)
     late = Snapshot(wallet=SHOP, observed_at=world.clock.now(), readings=industry(1))
-    for unread, kept in ((set(), 5000), ({claimed.id}, 1)):
+    for unread, stored in ((set(), 5000), ({claimed.id}, 1)):
         world.app.record_readings(
             [late], finished=(), first_reads={}, claimed_by="worker", unread=unread, alerts=True
         )
         with world.database.read() as conn:
-            assert kept == wallets.named(conn, [SHOP])[SHOP].readings.industry
+            assert stored == wallets.named(conn, [SHOP])[SHOP].readings.industry

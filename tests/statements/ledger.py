@@ -1,4 +1,4 @@
-"""A simulated firm whose true ledger is known: readings every so many minutes, and what really happened to each balance."""
+"""A simulated company with a known ledger: regular readings, and what really happened to each balance."""
 
 import random
 from collections import defaultdict
@@ -33,7 +33,7 @@ class Truth:
 
 @dataclass
 class Purchase:
-    """What was bought: when, how much, and for which wallet."""
+    """A purchase: when, how much, and for which wallet."""
 
     at: int
     wallet: WalletName
@@ -43,7 +43,7 @@ class Purchase:
 
 
 @dataclass
-class Firm:
+class Company:
     """Accounts with a shared pool and apps; each balance is of the category `industry`."""
 
     seed: int
@@ -58,7 +58,7 @@ class Firm:
     """Months and accounts of which an end lies within a gap: nobody can tell what was used before and after it."""
 
     def rounds(self) -> Iterator[tuple[int, Mapping[WalletName, Readings]]]:
-        """Yield what is read at each instant; a wallet in a gap isn't there."""
+        """Yield the readings of each instant; a wallet in a gap is left out."""
         chance = random.Random(self.seed)
         wallets = [
             (f"firm{number}", WalletName(f"firm{number}" + (f"/app{app}" if app else "")))
@@ -81,7 +81,7 @@ class Firm:
             month = f"{local:%Y-%m}"
             # what happened since the last reading counts there
             before = f"{datetime.fromtimestamp(at - 1, self.zone):%Y-%m}"
-            busy = set(gaps)  # what happens within a gap can't be told apart
+            busy = set(gaps)  # changes within a gap can't be distinguished
             for account, _ in wallets:
                 if account not in gaps and chance.random() < 0.0004:
                     gaps[account] = at + chance.randrange(3_600, 30 * 3_600)
@@ -97,7 +97,7 @@ class Firm:
                 usual = rate[wallet] * EVERY / 86_400 * (0.3 + 1.4 * (8 <= local.hour < 20))
                 used = min(left[wallet], int(chance.expovariate(1 / usual))) if usual and elapsed else 0
                 if used > 20 and account not in busy and chance.random() < 0.01:
-                    # failed sends come back at a quiet moment: beside usage nobody could tell
+                    # refunds come while there is no usage, which would hide them
                     used, refund = 0, min(20, left[wallet] // 200)
                     left[wallet] += refund
                     truth.refunded += refund

@@ -16,7 +16,7 @@ from balancebot.store import orders, readings, wallets
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
 from tests.outbox_bench import HandClock
-from tests.statements.ledger import Firm
+from tests.statements.ledger import Company
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +26,9 @@ START = datetime(2025, 12, 30, tzinfo=UTC)
 MONTHS = [date(2026, month, 1) for month in (1, 2, 3)]
 
 
-def fill(database: Database, firm: Firm) -> None:
-    """Read the firm for a quarter; each purchase was ordered a day before."""
-    rounds = list(firm.rounds())
+def fill(database: Database, company: Company) -> None:
+    """Read the company for a quarter; each purchase was ordered a day before."""
+    rounds = list(company.rounds())
     names = {wallet for _, read in rounds for wallet in read}
     with database.write() as conn:
         wallets.sync(conn, sorted(names), now=START)
@@ -44,7 +44,7 @@ def fill(database: Database, firm: Firm) -> None:
                 ],
             )
     with database.write() as conn:
-        for purchase in firm.purchases:
+        for purchase in company.purchases:
             order = Order(
                 wallet=WalletName(account_of(purchase.wallet)),
                 category=Category.INDUSTRY,
@@ -71,7 +71,7 @@ def fill(database: Database, firm: Firm) -> None:
             )
 
 
-def made(database: Database, month: date, by: StatementBy = StatementBy.WALLET) -> Statement:
+def statement_of(database: Database, month: date, by: StatementBy = StatementBy.WALLET) -> Statement:
     clock = HandClock()
     clock.at = START + timedelta(days=120)
     make = MakeStatements(
@@ -85,35 +85,35 @@ def made(database: Database, month: date, by: StatementBy = StatementBy.WALLET) 
     return make.make(month, by=by)
 
 
-def balances(row: StatementRow) -> bool:
+def is_balanced(row: StatementRow) -> bool:
     bought, moved_in, moved_out, refunded, used = row.flows
     total = (row.opening or 0) + bought + moved_in - moved_out + refunded - used + row.unexplained
     return total == (row.closing or 0)
 
 
-def check(database: Database, firm: Firm) -> None:
-    fill(database, firm)
+def check(database: Database, company: Company) -> None:
+    fill(database, company)
     hidden: dict[tuple[str, str], int] = defaultdict(int)
-    for purchase in firm.purchases:
+    for purchase in company.purchases:
         bought_in = f"{datetime.fromtimestamp(purchase.at - 1, ZONE):%Y-%m}"
         hidden[bought_in, purchase.wallet] += purchase.hidden
     before: Statement | None = None
     for month in MONTHS:
-        statement = made(database, month)
-        days = made(database, month, StatementBy.DAY)
-        assert all(map(balances, (*statement.rows, *statement.totals, *days.rows, *days.totals)))
+        statement = statement_of(database, month)
+        days = statement_of(database, month, StatementBy.DAY)
+        assert all(map(is_balanced, (*statement.rows, *statement.totals, *days.rows, *days.totals)))
         for total in (*statement.totals, *days.rows):
             assert total.flows.moved_in == total.flows.moved_out
         for row in statement.rows:
             wallet = wallet_name(row.account, row.app)
-            truth = firm.truth[statement.name, wallet]
+            truth = company.truth[statement.name, wallet]
             seen_all = row.opening is not None and row.closing is not None
             assert row.unexplained == 0 or not seen_all
             assert row.flows.moved_in == truth.moved_in
             assert row.flows.moved_out == truth.moved_out
             assert row.flows.refunded == truth.refunded
             assert row.flows.bought == truth.bought - hidden[statement.name, wallet]
-            is_read = (statement.name, row.account) not in firm.unread_ends
+            is_read = (statement.name, row.account) not in company.unread_ends
             if is_read or seen_all:
                 assert abs(row.flows.used + hidden[statement.name, wallet] - truth.used) <= max(
                     30, truth.used * 0.005
@@ -143,11 +143,11 @@ def check(database: Database, firm: Firm) -> None:
 @pytest.mark.long
 def test_the_statements_of_a_quarter_of_forty_wallets_are_exact(sqlite_url: str) -> None:
     database = Database(sqlite_url)
-    check(database, Firm(seed=7, start=START, days=94, zone=ZONE))
+    check(database, Company(seed=7, start=START, days=94, zone=ZONE))
     database.dispose()
 
 
 def test_the_statements_of_a_quarter_of_one_account_are_exact_in_postgresql(postgresql_url: str) -> None:
     database = Database(postgresql_url)
-    check(database, Firm(seed=11, start=START, days=94, zone=ZONE, accounts=1, apps=5))
+    check(database, Company(seed=11, start=START, days=94, zone=ZONE, accounts=1, apps=5))
     database.dispose()

@@ -1,4 +1,4 @@
-"""The workbook of a statement: formulas of our own that LibreOffice comes to the same values with, and safe text."""
+"""The workbook of a statement: formulas that give the same values in LibreOffice, and safe text."""
 
 import csv
 import shutil
@@ -103,21 +103,21 @@ def test_the_workbook_has_a_sheet_per_table_with_sums_as_formulas(statement: Sta
     assert sheet["B3"].quotePrefix
 
 
-def test_it_is_in_the_reader_s_language(statement: Statement) -> None:
+def test_the_workbook_is_in_the_language_of_the_reader(statement: Statement) -> None:
     data = StatementSheets(words=Wording(language="zh-CN")).xlsx(statement)
     book = openpyxl.load_workbook(BytesIO(data))
     assert ["对账单 2026-11", "充值", "订单", "把握程度"] == book.sheetnames
     assert ["账号", "应用", "归属", "类型", "期初"] == [cell.value for cell in book.worksheets[0][1]][:5]
 
 
-def test_csv_is_for_programs_and_runs_nowhere(statement: Statement) -> None:
+def test_csv_is_for_programs_and_contains_no_formulas(statement: Statement) -> None:
     rows = list(csv.DictReader(StatementSheets(words=Wording()).csv(statement).splitlines()))
     assert ["", "'=cmd()", "new"] == [row["app"] for row in rows]
     assert ["50000", "800", ""] == [row["opening"] for row in rows]
     assert ["0.000", "18.135", "4.500"] == [row["cost"] for row in rows]
 
 
-def test_a_balance_without_an_opening_says_why_and_breaks_no_sum(statement: Statement) -> None:
+def test_a_balance_without_an_opening_has_a_remark_and_breaks_no_sum(statement: Statement) -> None:
     book = openpyxl.load_workbook(BytesIO(StatementSheets(words=Wording()).xlsx(statement)))
     header, *_, new, _ = book.worksheets[0].iter_rows(values_only=True)
     row = dict(zip(header, new, strict=True))
@@ -129,7 +129,7 @@ def test_a_balance_without_an_opening_says_why_and_breaks_no_sum(statement: Stat
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
-def test_libreoffice_opens_and_recalculates_it(statement: Statement, tmp_path: Path) -> None:
+def test_libreoffice_opens_and_recalculates_the_workbook(statement: Statement, tmp_path: Path) -> None:
     file = tmp_path / "statement.xlsx"
     file.write_bytes(StatementSheets(words=Wording()).xlsx(statement))
     command = [
@@ -147,6 +147,6 @@ def test_libreoffice_opens_and_recalculates_it(statement: Statement, tmp_path: P
     assert 22.635 == pytest.approx(sums[8], abs=0.006)
 
 
-def test_a_month_is_read_strictly() -> None:
+def test_a_month_is_parsed_strictly() -> None:
     assert date(2026, 11, 1) == read_month("2026-11")
     assert [None] * 5 == [read_month(text) for text in ("2026-13", "2026", "26-11", "2026-1", "٢٠٢٦-١١")]

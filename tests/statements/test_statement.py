@@ -1,4 +1,4 @@
-"""Statements: the equation holds in every row, over gaps, transfers, changes of the clocks, wallets that come and go."""
+"""Statements: the equation holds in every row, with gaps, transfers, clock changes, added and removed wallets."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def of(reading: int | Absent) -> Readings:
 
 
 def take(database: Database, course: Course) -> None:
-    """Import what was read, as `history import` does."""
+    """Import readings, as `history import` does."""
     names = list(course)
     first = min(at for points in course.values() for at, _ in points)
     last = max(at for points in course.values() for at, _ in points)
@@ -71,7 +71,7 @@ def make(
 ) -> Statement:
     clock = HandClock()
     clock.at = now
-    made = MakeStatements(
+    statement = MakeStatements(
         database=database,
         clock=clock,
         zone=zone,
@@ -79,14 +79,14 @@ def make(
         prices={Category.INDUSTRY: Decimal("0.045")},
         currency="CNY",
     )
-    return made.make(month, by=by)
+    return statement.make(month, by=by)
 
 
 def amounts(row: StatementRow) -> tuple[int | None, ...]:
     return (row.opening, *row.flows, row.unexplained, row.closing)
 
 
-def balances(row: StatementRow) -> bool:
+def is_balanced(row: StatementRow) -> bool:
     """Return whether the equation of the contract holds."""
     bought, moved_in, moved_out, refunded, used = row.flows
     opening, closing = row.opening or 0, row.closing or 0
@@ -101,23 +101,25 @@ NOVEMBER = datetime(2026, 10, 31, 16, tzinfo=UTC)
 """As it begins in Shanghai."""
 
 
-def test_a_month_shows_what_was_bought_moved_used_and_left(database: Database) -> None:
+def test_a_month_shows_purchases_transfers_usage_and_the_closing_balance(database: Database) -> None:
     start = NOVEMBER - timedelta(hours=2)
     pool = [50_000, 50_000, 50_000, 50_000, 40_000, 140_000, 140_000]
     shop = [1_000, 900, 800, 700, 10_600, 10_500, 10_400]
     take(database, {POOL: hourly(start, pool), SHOP: hourly(start, shop)})
-    made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=5))
+    statement = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=5))
     assert [
         (50_000, 100_000, 0, 10_000, 0, 0, 0, 140_000),
         (800, 0, 10_000, 0, 0, 400, 0, 10_400),
-    ] == [amounts(row) for row in made.rows]
-    assert [(None, None), ("shop", "shop team")] == [(row.app, row.owner) for row in made.rows]
-    assert [(100_000, None)] == [(seen.messages, seen.order) for seen in made.top_ups]
-    assert [Decimal("0.000"), Decimal("18.000")] == [row.cost(made.prices) for row in made.rows]
-    assert [(50_800, 100_000, 10_000, 10_000, 0, 400, 0, 150_400)] == [amounts(row) for row in made.totals]
+    ] == [amounts(row) for row in statement.rows]
+    assert [(None, None), ("shop", "shop team")] == [(row.app, row.owner) for row in statement.rows]
+    assert [(100_000, None)] == [(seen.messages, seen.order) for seen in statement.top_ups]
+    assert [Decimal("0.000"), Decimal("18.000")] == [row.cost(statement.prices) for row in statement.rows]
+    assert [(50_800, 100_000, 10_000, 10_000, 0, 400, 0, 150_400)] == [
+        amounts(row) for row in statement.totals
+    ]
 
 
-def test_a_reading_between_two_months_is_shared_out_evenly(database: Database) -> None:
+def test_usage_across_the_end_of_a_month_is_split_evenly(database: Database) -> None:
     take(
         database,
         {
@@ -134,7 +136,9 @@ def test_a_reading_between_two_months_is_shared_out_evenly(database: Database) -
     assert [0] == [row.unexplained for row in november.rows]
 
 
-def test_what_came_within_the_month_has_no_opening_and_what_left_has_no_closing(database: Database) -> None:
+def test_a_wallet_added_within_the_month_has_no_opening_and_a_removed_one_no_closing(
+    database: Database,
+) -> None:
     day = timedelta(days=1)
     take(
         database,
@@ -144,17 +148,17 @@ def test_what_came_within_the_month_has_no_opening_and_what_left_has_no_closing(
             WEB: [(NOVEMBER + n * day, 3_000) for n in range(-1, 12)],
         },
     )
-    made = make(database, date(2026, 11, 1))
+    statement = make(database, date(2026, 11, 1))
     assert {
         None: (9_000, 0, 0, 0, 0, 0, 0, 9_000),
         "shop": (None, 0, 0, 0, 0, 20, 4_990, 4_970),
         "web": (3_000, 0, 0, 0, 0, 0, -3_000, None),
-    } == {row.app: amounts(row) for row in made.rows}
-    assert all(map(balances, (*made.rows, *made.totals)))
-    # it is as sure whatever its rows are about
+    } == {row.app: amounts(row) for row in statement.rows}
+    assert all(map(is_balanced, (*statement.rows, *statement.totals)))
+    # the remarks are the same for all kinds of rows
     others = [make(database, date(2026, 11, 1), by=by) for by in (StatementBy.OWNER, StatementBy.DAY)]
     assert [(0, (30 + 20) * 23 + 30 * 24 - 12)] * 3 == [
-        (other.doubtful, sum(row.hours_missing for row in other.rows)) for other in (made, *others)
+        (other.doubtful, sum(row.hours_missing for row in other.rows)) for other in (statement, *others)
     ]
     assert ["shop", None] == [row.app for row in make(database, date(2026, 12, 1)).rows][::-1]
 
@@ -167,11 +171,11 @@ def test_the_hours_without_readings_include_the_beginning_and_the_end_of_the_mon
     take(database, {name: [(NOVEMBER + n * day, 9_000 - n) for n in course] for name, course in days.items()})
     hours = {None: 720 - 20, "shop": 20 * 23, "web": 720}
     for by in StatementBy:
-        made = make(database, date(2026, 11, 1), by=by)
-        assert sum(hours.values()) == sum(row.hours_missing for row in made.rows), by
+        statement = make(database, date(2026, 11, 1), by=by)
+        assert sum(hours.values()) == sum(row.hours_missing for row in statement.rows), by
     assert hours == {row.app: row.hours_missing for row in make(database, date(2026, 11, 1)).rows}
 
-    # a month that isn't over has no hours to come, and a removed wallet isn't missed
+    # future hours of the current month and hours after a removal don't count as missing
     now = NOVEMBER + 27 * day + timedelta(minutes=20)
     assert 27 * 24 - 20 == make(database, date(2026, 11, 1), now=now).rows[0].hours_missing
     with database.write() as conn:
@@ -179,7 +183,7 @@ def test_the_hours_without_readings_include_the_beginning_and_the_end_of_the_mon
     assert 25 * 24 - 23 - 20 == make(database, date(2026, 11, 1), now=now).rows[0].hours_missing
 
 
-def test_on_its_first_day_a_month_has_one_day_and_the_next_month_nothing(database: Database) -> None:
+def test_on_the_first_day_the_month_has_one_day_and_the_next_month_none(database: Database) -> None:
     take(database, {SHOP: hourly(NOVEMBER - timedelta(hours=2), [900, 890, 880, 870])})
     now = NOVEMBER + timedelta(hours=1, minutes=30)
     first = make(database, date(2026, 11, 1), now=now, by=StatementBy.DAY)
@@ -189,15 +193,15 @@ def test_on_its_first_day_a_month_has_one_day_and_the_next_month_nothing(databas
         assert ((), ()) == (ahead.rows, ahead.totals), by
 
 
-def test_what_was_taken_back_by_nobody_who_is_seen_is_unexplained(database: Database) -> None:
+def test_a_fall_without_a_receiver_is_unexplained(database: Database) -> None:
     start = NOVEMBER + timedelta(hours=2)
     take(database, {SHOP: hourly(start, [800, 700, Absent.UNALLOCATED, Absent.UNALLOCATED])})
     (row,) = make(database, date(2026, 11, 1), now=start + timedelta(hours=4)).rows
     assert (None, 0, 0, 0, 0, 100, 100, 0) == amounts(row)
-    assert balances(row)
+    assert is_balanced(row)
 
 
-def test_days_and_months_follow_each_other_wherever_the_clocks_change(database: Database) -> None:
+def test_days_and_months_are_continuous_across_clock_changes(database: Database) -> None:
     start = datetime(2026, 8, 25, tzinfo=UTC)
     take(database, {SHOP: hourly(start, [200_000 - 7 * hour for hour in range(80 * 24)])})
     for zone in (SHANGHAI, BERLIN, ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Santiago")):
@@ -210,10 +214,10 @@ def test_days_and_months_follow_each_other_wherever_the_clocks_change(database: 
             assert [day.closing for day in days.rows[:-1]] == [day.opening for day in days.rows[1:]], zone
             assert row.flows.used == sum(day.flows.used for day in days.rows), zone
             assert [amounts(row)] == [amounts(total) for total in days.totals], zone
-            assert all(balances(day) and not day.unexplained for day in days.rows), zone
+            assert all(is_balanced(day) and not day.unexplained for day in days.rows), zone
 
 
-def test_rows_by_owner_add_up_what_is_theirs(database: Database) -> None:
+def test_rows_by_owner_add_up_the_wallets_of_each_owner(database: Database) -> None:
     start = NOVEMBER - timedelta(hours=1)
     take(
         database,
@@ -223,12 +227,12 @@ def test_rows_by_owner_add_up_what_is_theirs(database: Database) -> None:
             WEB: hourly(start, [90, 80, 70, 60, 50]),
         },
     )
-    made = make(database, date(2026, 11, 1), by=StatementBy.OWNER, now=start + timedelta(hours=4))
-    assert {None: 0, "shop team": 30, "web team": 30} == {row.owner: row.flows.used for row in made.rows}
+    statement = make(database, date(2026, 11, 1), by=StatementBy.OWNER, now=start + timedelta(hours=4))
+    assert {None: 0, "shop team": 30, "web team": 30} == {row.owner: row.flows.used for row in statement.rows}
 
 
 @pytest.mark.parametrize("zone", [SHANGHAI, BERLIN])
-def test_a_month_stays_the_same_when_readings_and_hours_are_given_up(
+def test_a_statement_stays_the_same_after_readings_and_hours_are_pruned(
     database: Database, zone: ZoneInfo
 ) -> None:
     start = datetime(2026, 9, 20, tzinfo=UTC)
@@ -243,14 +247,14 @@ def test_a_month_stays_the_same_when_readings_and_hours_are_given_up(
         assert one.month == other.month
     days = make(database, date(2026, 10, 1), zone=zone, by=StatementBy.DAY)
     assert days.days_in_utc
-    assert all(map(balances, days.rows))
+    assert all(map(is_balanced, days.rows))
     assert [amounts(row) for row in after[1].totals] == [amounts(row) for row in days.totals]
 
 
 def test_the_json_has_the_fields_of_the_contract(database: Database) -> None:
     take(database, {POOL: hourly(NOVEMBER, [100, 90, 80]), SHOP: hourly(NOVEMBER, [100, 90, 80])})
-    made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
-    document = statement_document(made, now=made.as_of)
+    statement = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
+    document = statement_document(statement, now=statement.as_of)
     assert ("2026-11", "Asia/Shanghai", "CNY") == (
         document["month"],
         document["timezone"],
@@ -280,10 +284,13 @@ def test_a_wrong_reading_is_a_remark_and_neither_usage_nor_a_top_up(database: Da
     start = NOVEMBER + timedelta(minutes=10)
     shop = [(start + timedelta(minutes=20 * n), value) for n, value in enumerate([900, 890, 9_000, 870])]
     take(database, {POOL: hourly(NOVEMBER, [50_000, 50_000]), SHOP: shop})
-    made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
+    statement = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
 
-    document: dict[str, Any] = statement_document(made, now=made.as_of)
-    assert [30, 0] == [sum(row.flows.used for row in made.rows), sum(row.flows.bought for row in made.rows)]
+    document: dict[str, Any] = statement_document(statement, now=statement.as_of)
+    assert [30, 0] == [
+        sum(row.flows.used for row in statement.rows),
+        sum(row.flows.bought for row in statement.rows),
+    ]
     remark = {
         "at": "2026-10-31T16:50:00Z",
         "account": "acme",
@@ -295,10 +302,10 @@ def test_a_wrong_reading_is_a_remark_and_neither_usage_nor_a_top_up(database: Da
     assert [remark] == document["wrong_readings"]
     assert () == make(database, date(2026, 10, 1)).wrong_readings
     sheets = StatementSheets(words=Wording(zone=SHANGHAI))
-    assert "Wrong readings" in openpyxl.load_workbook(io.BytesIO(sheets.xlsx(made))).sheetnames
+    assert "Wrong readings" in openpyxl.load_workbook(io.BytesIO(sheets.xlsx(statement))).sheetnames
 
 
-def test_the_months_that_begin_within_a_span_are_named_by_their_first_hours() -> None:
+def test_months_within_a_range_are_named_by_their_first_hours() -> None:
     zone = ZoneInfo("Asia/Shanghai")
     first, second = (int(datetime(2026, month, 1, tzinfo=zone).timestamp()) // 3600 for month in (10, 11))
 

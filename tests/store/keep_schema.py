@@ -1,6 +1,6 @@
-"""Keeps a database as this version leaves it, on both systems: `python -m tests.store.keep_schema`, at each release.
+"""Saves a database of this version for both systems: `python -m tests.store.keep_schema`, run at each release.
 
-Every table has rows, made by the use cases themselves. `test_kept.py` upgrades each that was ever kept.
+Every table has rows, written by the product itself. `test_kept.py` upgrades every saved database.
 """
 
 import gzip
@@ -37,7 +37,7 @@ BY = Actor(name="ada", via=Via.CLI)
 
 
 def fill(database: Database) -> None:
-    """Let a bot have lived in a database for six weeks."""
+    """Fill a database as six weeks of operation do."""
     database.upgrade()
     world = World(database)
     showcase.set_limits(world)
@@ -87,12 +87,12 @@ def fill(database: Database) -> None:
     log_in.log_in(name="ada", password="wrong", address="203.0.113.7", now=world.clock.now())
     log_in.start_session("ada", now=world.clock.now())
     world.shows(industry(60), wallet=LAST)
-    world.poll()  # what it decides is kept as it waits to be sent
+    world.poll()  # nothing is delivered, so that some deliveries are pending
     world.close()
 
 
 def keep(database: Database) -> bytes:
-    """Return what makes the database again, as SQL."""
+    """Return the database as SQL."""
     url = make_url(database.url)
     if database.is_sqlite:
         database.dispose()
@@ -104,7 +104,7 @@ def keep(database: Database) -> bytes:
 
 
 def main() -> None:
-    """Keep both."""
+    """Save a database of each system."""
     programs = installed_programs()
     assert programs is not None, "PostgreSQL is not installed"
     server = PostgreSQL(programs)

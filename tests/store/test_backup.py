@@ -1,4 +1,4 @@
-"""A backup is a whole copy, or nothing and a word why."""
+"""A backup is a complete copy, or an error and no file."""
 
 import sqlite3
 import stat
@@ -27,11 +27,11 @@ def fill(database: Database) -> None:
         wallets.sync(conn, [WalletName("acme")], now=NOW)
 
 
-def test_a_copy_of_sqlite_opens_as_a_database_with_everything_in_it(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_copy_of_sqlite_is_a_complete_database(sqlite_url: str, tmp_path: Path) -> None:
     database, file = Database(sqlite_url), tmp_path / "copy.db"
     fill(database)
-    made = back_up(database, file)
-    assert BackupMade(file=file, num_bytes=file.stat().st_size) == made
+    backup = back_up(database, file)
+    assert BackupMade(file=file, num_bytes=file.stat().st_size) == backup
     copy = Database(f"sqlite:///{file}")
     copy.upgrade()
     with copy.read() as conn, database.read() as original:
@@ -45,8 +45,8 @@ def test_a_dump_of_postgresql_can_be_restored(
 ) -> None:
     database, file = Database(postgresql_url), tmp_path / "copy.dump"
     fill(database)
-    made = back_up(database, file)
-    assert BackupMade(file=file, num_bytes=file.stat().st_size) == made
+    backup = back_up(database, file)
+    assert BackupMade(file=file, num_bytes=file.stat().st_size) == backup
     name = postgresql.create(template="template0")
     command: list[str | Path] = [
         "pg_restore",
@@ -63,7 +63,7 @@ def test_a_dump_of_postgresql_can_be_restored(
     postgresql.drop(name)
 
 
-def test_a_file_that_stands_is_not_overwritten(database: Database, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(database: Database, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("mine")
     failed = back_up(database, file)
@@ -98,7 +98,7 @@ def test_a_damaged_database_leaves_no_copy(sqlite_url: str, tmp_path: Path) -> N
     assert [] == list(tmp_path.glob("*copy*"))
 
 
-def test_a_database_that_does_not_exist_is_not_made_by_backing_it_up(tmp_path: Path) -> None:
+def test_backing_up_a_missing_database_does_not_create_it(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/none.db")
     assert BackupFailed(message=f"there is no database {tmp_path}/none.db yet") == back_up(
         database, tmp_path / "copy"
@@ -123,7 +123,7 @@ def test_without_pg_dump_the_package_is_named(
 
 
 def waiting(database: Database) -> None:
-    """Let an alert be open and its delivery wait."""
+    """Add an open alert with a pending delivery."""
     with database.write() as conn:
         outbox.enqueue_plain(
             conn, message=TestMessage(at=NOW), destinations=[Destination("slack", "#ops")], now=NOW
@@ -160,7 +160,7 @@ def test_a_restored_backup_sends_nothing_again_and_keeps_the_replaced_database(
     database.dispose()
 
 
-def test_a_backup_of_postgresql_is_put_back(postgresql_url: str, tmp_path: Path) -> None:
+def test_a_backup_of_postgresql_is_restored(postgresql_url: str, tmp_path: Path) -> None:
     database = Database(postgresql_url)
     fill(database)
     waiting(database)
@@ -176,7 +176,7 @@ def test_a_backup_of_postgresql_is_put_back(postgresql_url: str, tmp_path: Path)
     database.dispose()
 
 
-def test_nothing_is_put_over_a_database_in_use(database: Database, database_url: str, tmp_path: Path) -> None:
+def test_a_database_in_use_is_not_overwritten(database: Database, database_url: str, tmp_path: Path) -> None:
     fill(database)
     back_up(database, tmp_path / "backup")
     with database.read():
@@ -185,7 +185,7 @@ def test_nothing_is_put_over_a_database_in_use(database: Database, database_url:
     assert f"database {database.place} is in use" in refused.message
 
 
-def test_what_is_no_backup_is_not_put_back(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_backup_is_not_restored(sqlite_url: str, tmp_path: Path) -> None:
     database = Database(sqlite_url)
     fill(database)
     database.dispose()
@@ -199,7 +199,7 @@ def test_what_is_no_backup_is_not_put_back(sqlite_url: str, tmp_path: Path) -> N
     database.dispose()
 
 
-def test_a_copy_that_is_opened_as_a_database_sends_nothing_again(sqlite_url: str, tmp_path: Path) -> None:
+def test_a_copy_opened_as_a_database_sends_nothing_again(sqlite_url: str, tmp_path: Path) -> None:
     database = Database(sqlite_url)
     fill(database)
     waiting(database)

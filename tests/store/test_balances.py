@@ -1,4 +1,4 @@
-"""What is believed of balances, their burn models, and single facts about the installation."""
+"""Estimates of balances, their usage models, and single facts about the installation."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from balancebot.store.installation import InstallationFact
 from tests.patience import PATIENCE
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-BELIEVED = EstimateRow(
+ESTIMATED = EstimateRow(
     wallet_id=1,
     category=Category.MARKET,
     ever_positive=True,
@@ -37,25 +37,25 @@ def conn(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-def test_a_balance_is_kept_whole_and_replaced_whole(conn: Connection) -> None:
-    estimates.save_estimates(conn, [BELIEVED])
-    assert [BELIEVED] == estimates.all_estimates(conn)
+def test_all_columns_of_a_balance_are_stored_and_replaced(conn: Connection) -> None:
+    estimates.save_estimates(conn, [ESTIMATED])
+    assert [ESTIMATED] == estimates.all_estimates(conn)
     later = EstimateRow(wallet_id=1, category=Category.MARKET, ever_positive=True)
     estimates.save_estimates(conn, [later])
     assert [later] == estimates.of_wallets(conn, [1])
     assert [] == estimates.of_wallets(conn, [2])
 
 
-def test_that_it_was_once_above_zero_is_remembered_and_nothing_else_changes(conn: Connection) -> None:
-    estimates.save_estimates(conn, [replace(BELIEVED, ever_positive=False)])
+def test_only_that_a_balance_was_once_positive_is_remembered(conn: Connection) -> None:
+    estimates.save_estimates(conn, [replace(ESTIMATED, ever_positive=False)])
     estimates.mark_positive(conn, [(1, Category.MARKET), (2, Category.VOICE)])
     assert [
-        BELIEVED,
+        ESTIMATED,
         EstimateRow(wallet_id=2, category=Category.VOICE, ever_positive=True),
     ] == sorted(estimates.all_estimates(conn), key=lambda row: row.wallet_id)
 
 
-def test_models_are_replaced_and_forgotten_by_wallet(conn: Connection) -> None:
+def test_models_are_replaced_and_deleted_by_wallet(conn: Connection) -> None:
     first = ModelRow(1, Category.MARKET, 10, b"window", None)
     second = ModelRow(2, Category.MARKET, 10, b"window", b"model")
     estimates.save_models(conn, [first, second])
@@ -84,7 +84,7 @@ def test_two_processes_save_models_of_the_same_balances_in_any_order(database: D
             done.result()
 
 
-def test_a_fact_stands_until_the_next_of_its_name_or_until_it_is_forgotten(conn: Connection) -> None:
+def test_a_fact_is_stored_until_it_is_replaced_or_deleted(conn: Connection) -> None:
     installation.note(conn, "refused:slack", "token_revoked", now=NOON)
     installation.note(conn, "refused:slack", "account_inactive", now=NOON + timedelta(hours=1))
     installation.note(conn, "cycle", "", now=NOON)

@@ -1,4 +1,4 @@
-"""A row that holds what nobody wrote there is named in one line, whatever meets it."""
+"""A row with a corrupt value is named in one line, wherever it is read."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def on_sqlite(sqlite_url: str) -> Iterator[World]:
 
 
 def _watching(database: Database) -> World:
-    """Return a world in which most tables hold a row."""
+    """Return a world in which most tables have a row."""
     world = World(database)
     world.limit(critical_below=100)
     world.configure(SHOP)
@@ -42,7 +42,7 @@ def put(world: World, column: str, value: object) -> None:
         conn.execute(text(f'UPDATE "{table}" SET "{name}" = :value'), {"value": value})
 
 
-def test_a_database_that_is_whole_has_none(world: World) -> None:
+def test_an_intact_database_has_no_faults(world: World) -> None:
     with world.database.read() as conn:
         assert () == find_damage(conn)
     assert () == find_faults(world.database)
@@ -51,7 +51,7 @@ def test_a_database_that_is_whole_has_none(world: World) -> None:
 @pytest.mark.parametrize(
     "column", ["alerts.context", "alerts.severity", "notifications.message", "deliveries.state"]
 )
-def test_what_cannot_be_read_is_named_on_both_databases(world: World, column: str) -> None:
+def test_an_unreadable_value_is_named_on_both_databases(world: World, column: str) -> None:
     put(world, column, '{"x"')
     table, _, name = column.partition(".")
     with world.database.read() as conn:
@@ -65,7 +65,7 @@ def _is_free(column: Column[object]) -> bool:
     return not column.foreign_keys and not column.primary_key
 
 
-def test_what_is_of_another_kind_is_found_in_every_column_of_sqlite(on_sqlite: World) -> None:
+def test_a_value_of_another_type_is_found_in_every_column_of_sqlite(on_sqlite: World) -> None:
     tried = set()
     with on_sqlite.database.write() as conn:
         for table in metadata.sorted_tables:
@@ -77,7 +77,7 @@ def test_what_is_of_another_kind_is_found_in_every_column_of_sqlite(on_sqlite: W
                     changed = conn.execute(
                         text(f'UPDATE "{table.name}" SET "{column.name}" = :value'), {"value": value}
                     )
-                except IntegrityError:  # it is to be unique
+                except IntegrityError:  # it must be unique
                     changed = None
                 if changed is not None and changed.rowcount > 0:
                     tried.add(table.name)
@@ -109,7 +109,7 @@ def test_what_is_of_another_kind_is_found_in_every_column_of_sqlite(on_sqlite: W
         ("deliveries.attempts", "twice", "attempts holds something else than a whole number"),
     ],
 )
-def test_a_row_of_sqlite_is_named_by_whatever_it_stops(
+def test_the_error_of_whatever_fails_names_the_corrupt_row_of_sqlite(
     on_sqlite: World, column: str, value: object, words: str
 ) -> None:
     put(on_sqlite, column, value)
@@ -124,6 +124,6 @@ def test_a_row_of_sqlite_is_named_by_whatever_it_stops(
     assert found in raised.value.message
 
 
-def test_a_fault_of_the_programs_own_is_not_blamed_on_the_database(world: World) -> None:
+def test_an_error_of_the_program_is_not_reported_as_a_damaged_database(world: World) -> None:
     with pytest.raises(ValueError, match="ours"), world.database.read():
         raise ValueError("ours")

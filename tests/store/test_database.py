@@ -1,4 +1,4 @@
-"""Transactions on both systems, and what is said when the database can't do what is asked."""
+"""Transactions on both systems, and the errors when the database fails."""
 
 import sqlite3
 import time
@@ -39,13 +39,13 @@ def test_no_update_is_lost_between_threads_and_connections(database: Database, d
     add_counter(database)
     other = Database(database_url)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda one: count_up(one, 25), [database, other, database, other]))
+        list(pool.map(lambda connected: count_up(connected, 25), [database, other, database, other]))
     with database.read() as connection:
         assert connection.scalar(text("SELECT n FROM counter")) == 100
     other.dispose()
 
 
-def test_a_block_that_raises_leaves_nothing_behind(database: Database) -> None:
+def test_a_block_that_raises_writes_nothing(database: Database) -> None:
     add_counter(database)
     with pytest.raises(RuntimeError, match="mid-way"), database.write() as connection:
         connection.execute(text("UPDATE counter SET n = 7"))
@@ -70,14 +70,14 @@ def test_a_reader_cannot_write(database: Database) -> None:
     assert caught.value.kind is DatabaseErrorKind.UNREACHABLE
 
 
-def test_a_broken_constraint_is_not_taken_for_a_fault_of_the_outside(database: Database) -> None:
+def test_a_violated_constraint_is_not_reported_as_a_database_error(database: Database) -> None:
     with pytest.raises(IntegrityError), database.write() as connection:
         connection.execute(
             insert(users), {"name": "a", "role": "viewer", "password_hash": None, "created_at": NOW}
         )
 
 
-def test_foreign_keys_hold(database: Database) -> None:
+def test_foreign_keys_are_enforced(database: Database) -> None:
     with pytest.raises(IntegrityError), database.write() as connection:
         connection.execute(
             text(
@@ -87,7 +87,7 @@ def test_foreign_keys_hold(database: Database) -> None:
         )
 
 
-def test_a_writer_that_waits_too_long_says_locked(database: Database, database_url: str) -> None:
+def test_a_writer_that_waits_too_long_fails_with_locked(database: Database, database_url: str) -> None:
     add_counter(database)
     impatient = Database(database_url, wait=timedelta(milliseconds=50))
     with database.write() as holder:
@@ -98,7 +98,7 @@ def test_a_writer_that_waits_too_long_says_locked(database: Database, database_u
     impatient.dispose()
 
 
-def test_a_second_write_of_the_same_process_that_waits_too_long_says_locked(sqlite_url: str) -> None:
+def test_a_second_writer_of_the_same_process_that_waits_too_long_fails_with_locked(sqlite_url: str) -> None:
     database = Database(sqlite_url, wait=timedelta(milliseconds=50))
     with database.write(), pytest.raises(DatabaseError) as caught, database.write():
         pass
@@ -109,7 +109,7 @@ def test_a_second_write_of_the_same_process_that_waits_too_long_says_locked(sqli
     database.dispose()
 
 
-def test_a_file_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+def test_a_file_that_another_process_is_creating_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "balancebot.db"
     other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
@@ -135,25 +135,25 @@ def failure(url: str) -> DatabaseError:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    told = failure(f"sqlite:///{tmp_path}/nowhere/balancebot.db")
-    assert told.kind is DatabaseErrorKind.UNREACHABLE
+    error = failure(f"sqlite:///{tmp_path}/nowhere/balancebot.db")
+    assert error.kind is DatabaseErrorKind.UNREACHABLE
     assert f"database {tmp_path}/nowhere/balancebot.db: the folder {tmp_path}/nowhere does not exist" == str(
-        told
+        error
     )
 
 
 def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    told = failure(f"sqlite:///{tmp_path}")
-    assert told.kind is DatabaseErrorKind.UNREACHABLE
-    assert f"database {tmp_path}: it is a folder, not a file" == str(told)
+    error = failure(f"sqlite:///{tmp_path}")
+    assert error.kind is DatabaseErrorKind.UNREACHABLE
+    assert f"database {tmp_path}: it is a folder, not a file" == str(error)
 
 
-def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "balancebot.db"
     file.write_text("name,app_key,master_secret\n" * 100)
-    told = failure(f"sqlite:///{file}")
-    assert told.kind is DatabaseErrorKind.CORRUPT
-    assert str(told).startswith(f"database {file}: it is damaged, or was not made by balancebot")
+    error = failure(f"sqlite:///{file}")
+    assert error.kind is DatabaseErrorKind.CORRUPT
+    assert str(error).startswith(f"database {file}: it is damaged, or was not made by balancebot")
     assert file.read_text() == "name,app_key,master_secret\n" * 100
 
 
@@ -167,28 +167,28 @@ def test_a_full_disk_is_reported_as_such(sqlite_url: str) -> None:
 
 
 def test_a_server_that_is_down_is_named_without_its_password() -> None:
-    told = failure("postgresql+psycopg://bot:hunter2@127.0.0.1:1/balances")
-    assert told.kind is DatabaseErrorKind.UNREACHABLE
-    assert str(told).startswith("database 127.0.0.1:1/balances: connection failed")
-    assert "hunter2" not in str(told)
+    error = failure("postgresql+psycopg://bot:hunter2@127.0.0.1:1/balances")
+    assert error.kind is DatabaseErrorKind.UNREACHABLE
+    assert str(error).startswith("database 127.0.0.1:1/balances: connection failed")
+    assert "hunter2" not in str(error)
 
 
 def test_a_database_that_the_server_lacks_is_named(postgresql: PostgreSQL) -> None:
-    told = failure(postgresql.url("nowhere"))
-    assert told.kind is DatabaseErrorKind.UNREACHABLE
-    assert 'database "nowhere" does not exist' in str(told)
+    error = failure(postgresql.url("nowhere"))
+    assert error.kind is DatabaseErrorKind.UNREACHABLE
+    assert 'database "nowhere" does not exist' in str(error)
 
 
 def test_a_database_of_another_encoding_is_refused(postgresql: PostgreSQL) -> None:
-    """PostgreSQL makes one with the encoding SQL_ASCII where its host has no locale, as in a bare container."""
+    """PostgreSQL creates databases with the encoding SQL_ASCII if the host has no locale, as in a bare container."""
     with psycopg.connect(postgresql.url("postgres").replace("+psycopg", ""), autocommit=True) as server:
         server.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
-    told = failure(postgresql.url("ascii"))
-    assert told.kind is DatabaseErrorKind.UNREACHABLE
-    assert "/ascii: its encoding is SQL_ASCII" in str(told)
+    error = failure(postgresql.url("ascii"))
+    assert error.kind is DatabaseErrorKind.UNREACHABLE
+    assert "/ascii: its encoding is SQL_ASCII" in str(error)
 
 
-def test_a_server_that_comes_back_is_used_again(postgresql: PostgreSQL, postgresql_url: str) -> None:
+def test_a_restarted_server_is_used_again(postgresql: PostgreSQL, postgresql_url: str) -> None:
     database = Database(postgresql_url)
     with database.read():
         pass
@@ -202,7 +202,7 @@ def test_a_server_that_comes_back_is_used_again(postgresql: PostgreSQL, postgres
     database.dispose()
 
 
-def test_a_connection_that_is_cut_midway_is_reported_as_unreachable(postgresql_url: str) -> None:
+def test_a_connection_that_breaks_during_a_query_is_reported_as_unreachable(postgresql_url: str) -> None:
     database = Database(postgresql_url)
     other = Database(postgresql_url)
     with pytest.raises(DatabaseError) as caught, database.read() as connection:
@@ -229,7 +229,7 @@ def test_a_connection_that_is_cut_midway_is_reported_as_unreachable(postgresql_u
         "postgresql://u:hunter2@h:port/x",
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> None:
+def test_an_invalid_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(DatabaseError) as caught:
         Database(url)
     assert caught.value.kind is DatabaseErrorKind.UNREACHABLE
@@ -237,7 +237,9 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> No
 
 
 @pytest.mark.parametrize("num_rows", [1, 3])
-def test_a_frozen_process_keeps_what_it_locked_for_a_bounded_time(postgresql_url: str, num_rows: int) -> None:
+def test_the_locks_of_a_frozen_process_are_released_after_a_limited_time(
+    postgresql_url: str, num_rows: int
+) -> None:
     frozen = Database(postgresql_url, frozen=timedelta(seconds=1))
     other = Database(postgresql_url, wait=timedelta(seconds=20))
     rows = [{"subject": "alert:1", "channel": "slack", "destination": str(n)} for n in range(num_rows)]
@@ -252,7 +254,7 @@ def test_a_frozen_process_keeps_what_it_locked_for_a_bounded_time(postgresql_url
             types.take_lock(another, types.ALERTS)
 
 
-def test_that_time_is_ten_seconds(postgresql_url: str) -> None:
+def test_locks_of_a_frozen_process_are_released_after_ten_seconds(postgresql_url: str) -> None:
     database = Database(postgresql_url)
     with database.write() as conn:
         shown = conn.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()

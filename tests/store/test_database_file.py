@@ -1,4 +1,4 @@
-"""A SQLite file that is taken away, replaced or cut short under a running process is noticed, and never written over."""
+"""A SQLite file that is removed, replaced or truncated under a running process is noticed and not overwritten."""
 
 import os
 import shutil
@@ -57,8 +57,8 @@ def _cut(file: Path) -> None:
     os.truncate(file, 8192)
 
 
-def _write_over(file: Path) -> None:
-    """As `cp backup.db bot.db` does: the file stays, what is in it goes."""
+def _overwrite(file: Path) -> None:
+    """Overwrite the content of the file, as `cp backup.db bot.db` does."""
     back_up(Database(f"sqlite:///{file}"), file.with_name("backup.db"))
     shutil.copyfile(file.with_name("backup.db"), file)
 
@@ -77,7 +77,7 @@ def _delete_index_of_log(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [_delete, _move, _replace, _empty, _cut, _write_over, _delete_log, _replace_log, _delete_index_of_log],
+    [_delete, _move, _replace, _empty, _cut, _overwrite, _delete_log, _replace_log, _delete_index_of_log],
 )
 def test_a_change_of_the_file_under_a_running_process_is_noticed_at_the_next_transaction(
     running: Database, file: Path, harm: Callable[[Path], None]
@@ -91,7 +91,7 @@ def test_a_change_of_the_file_under_a_running_process_is_noticed_at_the_next_tra
     assert there == (file.read_bytes() if file.exists() else b"")
 
 
-def test_the_right_file_put_back_is_used_on(running: Database, file: Path) -> None:
+def test_the_process_continues_when_the_right_file_is_back(running: Database, file: Path) -> None:
     elsewhere = file.rename(file.with_name("elsewhere.db"))
     with pytest.raises(DatabaseError), running.read():
         pass
@@ -100,7 +100,7 @@ def test_the_right_file_put_back_is_used_on(running: Database, file: Path) -> No
         assert ("acme",) == wallets.configured_names(conn)
 
 
-def test_an_empty_file_is_not_taken_for_a_new_database(file: Path) -> None:
+def test_an_empty_file_is_not_treated_as_a_new_database(file: Path) -> None:
     file.touch()
     database = Database(f"sqlite:///{file}")
     with pytest.raises(DatabaseError, match="the file is empty"):
@@ -141,7 +141,7 @@ def test_a_database_that_a_newer_program_has_upgraded_meanwhile_is_reported(data
 
 
 @pytest.mark.parametrize("version", ["0000", "d3adbeef"])
-def test_a_schema_that_nobody_knows_is_refused_with_a_way_out(database: Database, version: str) -> None:
+def test_an_unknown_schema_is_refused_with_a_solution(database: Database, version: str) -> None:
     with database.write() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Messages survive the database: what was decided is sent word for word, tomorrow and by a later version."""
+"""Messages stored in the database are read back unchanged, also by a later version."""
 
 import json
 import math
@@ -89,11 +89,11 @@ any_message = st.one_of(
 
 
 @given(any_message)
-def test_whatever_was_decided_is_read_back_as_it_was(message: Any) -> None:
+def test_any_message_is_read_back_unchanged(message: Any) -> None:
     assert message == decode_message(encode_message(message))
 
 
-def test_what_an_older_version_wrote_takes_the_defaults_of_what_it_did_not_know() -> None:
+def test_fields_missing_in_an_older_version_get_their_defaults() -> None:
     older = json.loads(encode_message(alert_message(NOON)))
     for part, name in (("alert", "flaps"), ("measurement", "detail"), ("context", "note")):
         del older["message"][part][name]
@@ -102,14 +102,14 @@ def test_what_an_older_version_wrote_takes_the_defaults_of_what_it_did_not_know(
     assert alert_message(NOON) == decode_message(json.dumps(older))
 
 
-def test_what_a_newer_version_added_is_left_aside() -> None:
+def test_fields_added_by_a_newer_version_are_ignored() -> None:
     newer = json.loads(encode_message(alert_message(NOON)))
     newer["message"] |= {"mood": "fine"}
 
     assert alert_message(NOON) == decode_message(json.dumps(newer))
 
 
-def test_the_text_is_json_that_any_reader_takes() -> None:
+def test_messages_are_stored_as_standard_json() -> None:
     endless = Runway(p10=30.0, p50=math.inf, p90=math.inf, judged=40.5)
 
     document = json.loads(
@@ -131,6 +131,6 @@ def test_the_text_is_json_that_any_reader_takes() -> None:
         '{"type": "test", "message": {"at": "noon"}}',
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- whatever its words, it must not be taken for a message
         decode_message(text)

@@ -1,4 +1,4 @@
-"""A database that an earlier version left, with rows in every table, is upgraded and lived in as if nothing had happened."""
+"""A database of an earlier version, with rows in every table, is upgraded and then used normally."""
 
 import gzip
 import sqlite3
@@ -24,8 +24,8 @@ VERSIONS = sorted(file.name.partition(".")[0] for file in KEPT.glob("*.sqlite.sq
 
 
 @pytest.fixture(params=VERSIONS)
-def kept(request: pytest.FixtureRequest, blank_url: str) -> Iterator[Database]:
-    """The database of a version, on each of the two systems."""
+def saved(request: pytest.FixtureRequest, blank_url: str) -> Iterator[Database]:
+    """The saved database of a version, on each of the two systems."""
     database = Database(blank_url)
     system = "sqlite" if database.is_sqlite else "postgresql"
     script = gzip.decompress((KEPT / f"{request.param}.{system}.sql.gz").read_bytes())
@@ -47,32 +47,32 @@ def _counts(database: Database) -> dict[str, int]:
         return {name: conn.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}
 
 
-def test_nothing_is_lost_and_the_tables_are_those_of_a_new_database(
-    kept: Database, sqlite_template: Path, request: pytest.FixtureRequest
+def test_an_upgrade_loses_nothing_and_results_in_the_tables_of_a_new_database(
+    saved: Database, sqlite_template: Path, request: pytest.FixtureRequest
 ) -> None:
-    before = _counts(kept)
+    before = _counts(saved)
     assert [] == [name for name, number in before.items() if not number]
-    kept.upgrade()
-    assert before == {name: number for name, number in _counts(kept).items() if name in before}
-    assert () == find_faults(kept)
+    saved.upgrade()
+    assert before == {name: number for name, number in _counts(saved).items() if name in before}
+    assert () == find_faults(saved)
     new_url = (
         f"sqlite:///{sqlite_template}"
-        if kept.is_sqlite
+        if saved.is_sqlite
         else request.getfixturevalue("postgresql_template").url("migrated")
     )
     new = Database(new_url)
-    with kept.read() as conn, new.read() as other:
+    with saved.read() as conn, new.read() as other:
         assert schema.HEAD == schema.version(conn)
         assert shape(other) == shape(conn)
     new.dispose()
 
 
-def test_waiting_messages_are_sent_once_and_sent_ones_are_not_repeated(kept: Database) -> None:
-    kept.upgrade()
-    with kept.read() as conn:
+def test_pending_messages_are_sent_once_and_sent_ones_are_not_repeated(saved: Database) -> None:
+    saved.upgrade()
+    with saved.read() as conn:
         last = installation.find(conn, installation.LAST_CYCLE)
     assert last is not None
-    world = World(kept, clock=HandClock(last.at + timedelta(minutes=5)))
+    world = World(saved, clock=HandClock(last.at + timedelta(minutes=5)))
     for balance in (60, 50):
         world.shows(industry(balance), wallet=LAST)
         world.poll()
@@ -80,18 +80,18 @@ def test_waiting_messages_are_sent_once_and_sent_ones_are_not_repeated(kept: Dat
         assert (1, 1) == (len(world.slack.messages), len(world.mail.messages))
     world.shows(industry(90_000), wallet=LAST)
     world.poll()
-    told = world.messages()[-1]
-    assert (Reason.RECOVERED, LAST) == (told.reason, told.alert.subject.wallet)
+    message = world.messages()[-1]
+    assert (Reason.RECOVERED, LAST) == (message.reason, message.alert.subject.wallet)
     world.close()
 
 
-def test_people_and_their_work_are_all_there(kept: Database) -> None:
-    kept.upgrade()
-    with kept.read() as conn:
+def test_users_and_their_data_are_preserved(saved: Database) -> None:
+    saved.upgrade()
+    with saved.read() as conn:
         last = installation.find(conn, installation.LAST_CYCLE)
     assert last is not None
-    world = World(kept, clock=HandClock(last.at))
-    assert ["ada"] == [user.name for user in list_users(kept)]
+    world = World(saved, clock=HandClock(last.at))
+    assert ["ada"] == [user.name for user in list_users(saved)]
     assert ["PO-7", ""] == [order.reference for order in reversed(world.app.operate_orders.listed())]
     assert [3_000] == [plan.messages for plan in world.app.planned_sends.standing()]
     assert "Finance orders; tell #ops" in {row.note for row in world.app.edit_thresholds.book().rows}

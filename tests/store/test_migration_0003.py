@@ -1,4 +1,4 @@
-"""What an older version stored is carried over to messages that contain their alert, and back."""
+"""Stored messages are converted to messages that contain their alert, and back."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def insert(conn: Connection, table: str, **values: object) -> None:
 
 
 def fill(conn: Connection) -> None:
-    """Store a notification of each kind, each alert with its own, a group, and a delivery that tells something else."""
+    """Store a notification of each kind with its alert, a group, and a delivery with a different message."""
     for number, (name, facts) in enumerate(OLD.items(), 1):
         encoded = json.dumps(facts, ensure_ascii=False)
         if name in ALERTS:
@@ -91,7 +91,7 @@ def fill(conn: Connection) -> None:
 
 @pytest.fixture
 def old(blank_url: str) -> str:
-    """The address of a database as an older version left it."""
+    """The URL of a database of the older version."""
     alembic(blank_url, "upgrade", "0002")
     database = Database(blank_url)
     with database.write() as conn:
@@ -139,7 +139,7 @@ def test_every_message_is_read_and_rendered(old: str) -> None:
         assert renderer.render(f"email/{stem}.txt.j2", message)
 
 
-def test_every_alert_keeps_its_figures_and_why_it_closed(old: str) -> None:
+def test_every_alert_keeps_its_measurement_and_cause(old: str) -> None:
     database = Database(old)
     database.upgrade()
     with database.read() as conn:
@@ -162,7 +162,7 @@ def test_every_alert_keeps_its_figures_and_why_it_closed(old: str) -> None:
     }
 
 
-def test_what_went_there_comes_back_as_it_was(old: str) -> None:
+def test_an_upgrade_and_a_downgrade_restore_every_row(old: str) -> None:
     query = {
         "notifications": "SELECT id, reason, facts FROM notifications ORDER BY id",
         "groups": "SELECT id, facts FROM groups",
@@ -187,7 +187,7 @@ def test_what_went_there_comes_back_as_it_was(old: str) -> None:
 
 
 def _bare(facts: dict[str, Any], table: str) -> dict[str, Any]:
-    """Facts without what has another home now: an alert's row knows its wallet, and that nothing was sent for it."""
+    """Return the facts without those that the alert's row has now: its wallet, and whether nothing was sent."""
     if table == "alerts":
         for name in (
             "wallet",

@@ -1,4 +1,4 @@
-"""A limit in days that lies beyond every runway becomes 365: its own export can be taken back in."""
+"""A limit in days beyond every runway becomes 365, so that an export can be imported again."""
 
 from sqlalchemy import text
 
@@ -11,7 +11,7 @@ from tests.store.test_migration_0003 import insert
 _ROWS = {"a": (9e39, 400.0), "b": (365.0, None), "c": (-1.0, 3.5), "d": (None, 366.0)}
 
 
-def test_days_above_365_are_365_and_all_others_stay(blank_url: str) -> None:
+def test_limits_above_365_days_become_365_and_all_others_stay(blank_url: str) -> None:
     alembic(blank_url, "upgrade", "0004")
     database = Database(blank_url)
     with database.write() as conn:

@@ -1,4 +1,4 @@
-"""Deliveries and living messages keep their place when the columns that hold it change, both ways."""
+"""Deliveries and living messages keep their message refs when the columns change, both ways."""
 
 from datetime import UTC, datetime
 
@@ -31,7 +31,7 @@ def fill(conn: Connection) -> None:
     )
 
 
-def test_where_messages_stand_is_carried_over_and_back(blank: Database, blank_url: str) -> None:
+def test_message_refs_are_converted_both_ways(blank: Database, blank_url: str) -> None:
     alembic(blank_url, "upgrade", "0005")
     with blank.write() as conn:
         fill(conn)

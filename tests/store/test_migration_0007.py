@@ -1,4 +1,4 @@
-"""Top-ups that the roll-up knows are listed when orders come; an older program finds its roll-up as it was."""
+"""Top-ups in the roll-up are listed when orders are introduced; an older program finds its roll-up unchanged."""
 
 from sqlalchemy import text
 
@@ -36,8 +36,8 @@ def test_past_top_ups_are_listed_at_the_end_of_their_hour_or_day(blank_url: str)
     ] == [(top_up.at, top_up.category, top_up.messages) for top_up in found]
     alembic(blank_url, "downgrade", "0006")
     with database.read() as conn:
-        kept = conn.execute(
+        top_ups = conn.execute(
             text("SELECT market, market_used, market_topped_up FROM hourly_use ORDER BY hour")
         )
-        assert [(700, 20, 600), (600, 100, None)] == [tuple(row) for row in kept]
+        assert [(700, 20, 600), (600, 100, None)] == [tuple(row) for row in top_ups]
     database.dispose()

@@ -1,4 +1,4 @@
-"""Users keep their roles and passwords through the migration; going back drops those that have none."""
+"""Users keep their roles and passwords; a downgrade drops users without a password."""
 
 from sqlalchemy import text
 
@@ -8,7 +8,7 @@ from balancebot.store.database import Database
 from tests.databases import alembic
 
 
-def test_users_and_their_sessions_come_through_both_ways(blank_url: str) -> None:
+def test_users_and_their_sessions_are_kept_both_ways(blank_url: str) -> None:
     alembic(blank_url, "upgrade", "0007")
     database = Database(blank_url)
     at = "2026-11-24 09:00:00.000000"

@@ -1,4 +1,4 @@
-"""Alerts, deliveries and silences are carried over to what escalations and quiet hours need, both ways."""
+"""Alerts, deliveries and silences are converted for escalations and quiet hours, both ways."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Wallets keep when they are read next, both ways; why is known from the next reading on."""
+"""Wallets keep the time of their next reading, both ways; its reason is stored from the next reading on."""
 
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ BEFORE, AFTER = "0009", "0010"
 AT = "2026-11-24 09:12:00.000000"
 
 
-def test_wallets_and_their_balances_stay_both_ways(blank: Database, blank_url: str) -> None:
+def test_wallets_and_their_balances_are_kept_both_ways(blank: Database, blank_url: str) -> None:
     alembic(blank_url, "upgrade", BEFORE)
     with blank.write() as conn:
         conn.execute(
@@ -38,6 +38,6 @@ def test_wallets_and_their_balances_stay_both_ways(blank: Database, blank_url: s
     assert NextReading(datetime(2026, 11, 24, 9, 12, tzinfo=UTC)) == wallet.next_reading
     alembic(blank_url, "downgrade", BEFORE)
     with blank.read() as conn:
-        kept = conn.execute(text("SELECT name, industry FROM wallets")).all()
-        assert [("acme", 3)] == [tuple(row) for row in kept]
+        rows = conn.execute(text("SELECT name, industry FROM wallets")).all()
+        assert [("acme", 3)] == [tuple(row) for row in rows]
         assert 1 == conn.execute(text("SELECT count(*) FROM balances")).scalar_one()

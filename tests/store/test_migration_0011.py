@@ -1,4 +1,4 @@
-"""Top-ups and what they are matched to stay, both ways; what was used around them is known from then on."""
+"""Top-ups and their matches are kept, both ways; usage around top-ups is stored from then on."""
 
 from sqlalchemy import text
 
@@ -10,7 +10,7 @@ from tests.databases import alembic
 BEFORE, AFTER = "0010", "0011"
 
 
-def test_top_ups_and_their_matches_stay_both_ways(blank: Database, blank_url: str) -> None:
+def test_top_ups_and_their_matches_are_kept_both_ways(blank: Database, blank_url: str) -> None:
     alembic(blank_url, "upgrade", BEFORE)
     with blank.write() as conn:
         for statement in (

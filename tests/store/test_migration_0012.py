@@ -1,4 +1,4 @@
-"""Every packed day comes back as rows where an older program is to go on, and rows stay rows on the way up."""
+"""A downgrade turns every packed day into rows again, and an upgrade leaves rows as they are."""
 
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ HOURS = [
 
 
 def raw(database: Database) -> list[list[tuple[object, ...]]]:
-    """What an older program sees."""
+    """Return the rows that an older program sees."""
     with database.read() as conn:
         tables = ("snapshots ORDER BY observed_at", "hourly_use ORDER BY hour")
         return [[tuple(row) for row in conn.execute(text(f"SELECT * FROM {table}"))] for table in tables]

@@ -1,4 +1,4 @@
-"""Estimates and alerts stay as they are on both ways; a spike that is on covers the low balance that it covered."""
+"""Estimates and alerts are kept both ways; an open spike still covers its low balance."""
 
 from datetime import UTC, datetime
 
@@ -28,7 +28,7 @@ KEPT = EstimateRow(
 )
 
 
-def test_estimates_stay_in_both_directions(blank: Database, blank_url: str) -> None:
+def test_estimates_are_kept_both_ways(blank: Database, blank_url: str) -> None:
     alembic(blank_url, "upgrade", AFTER)
     with blank.write() as conn:
         conn.execute(
@@ -45,7 +45,7 @@ def test_estimates_stay_in_both_directions(blank: Database, blank_url: str) -> N
         assert [KEPT] == estimates.all_estimates(conn)
 
 
-def test_a_spike_that_is_on_covers_its_low_balance(blank: Database, blank_url: str) -> None:
+def test_an_open_spike_covers_its_low_balance(blank: Database, blank_url: str) -> None:
     alembic(blank_url, "upgrade", BEFORE)
     rows = [
         ("low_balance", "a", None), ("burn_spike", "a", "critical"),

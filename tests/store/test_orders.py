@@ -1,4 +1,4 @@
-"""Orders and top-ups: what is seen fills the oldest order first, split where it must be."""
+"""Orders and top-ups: a top-up fills the oldest order first, split if necessary."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def known(database: Database) -> None:
 def order(
     database: Database, quantity: int, *, wallet: WalletName = POOL, at: datetime = NOW, days: int = 3
 ) -> str:
-    made = Order(
+    added = Order(
         wallet=wallet,
         category=Category.INDUSTRY,
         quantity=quantity,
@@ -33,7 +33,7 @@ def order(
         expected_at=NOW + timedelta(days=days),
     )
     with database.write() as conn:
-        return orders.add(conn, made)
+        return orders.add(conn, added)
 
 
 def arrives(
@@ -45,7 +45,7 @@ def arrives(
     second: int = SECOND + 60,
     hidden_use: int = 0,
 ) -> list[tuple[str, int]]:
-    """Return which orders a top-up filled, and how far."""
+    """Return the orders that a top-up filled, with the quantities."""
     with database.write() as conn:
         ((_, matches),) = orders.add_top_ups(
             conn, [TopUp("", second, wallet, category, messages, hidden_use)]
@@ -77,20 +77,20 @@ def test_only_orders_of_the_account_and_category_recorded_before_are_filled(data
     assert {later: (OrderState.OPEN, 0), elsewhere: (OrderState.OPEN, 0)} == states(database)
 
 
-def test_what_was_sent_meanwhile_leaves_no_order_unfilled(database: Database) -> None:
+def test_usage_in_the_meantime_leaves_no_order_unfilled(database: Database) -> None:
     only = order(database, 60_000)
     assert [(only, 59_650)] == arrives(database, 59_650)
     assert {only: (OrderState.ARRIVED, 59_650)} == states(database)
 
 
-def test_an_order_is_overdue_after_its_date_however_much_has_arrived(database: Database) -> None:
+def test_an_incomplete_order_is_overdue_after_its_date(database: Database) -> None:
     only = order(database, 60_000, days=2)
     arrives(database, 30_000)
     assert {only: (OrderState.PARTLY, 30_000)} == states(database)
     assert {only: (OrderState.OVERDUE, 30_000)} == states(database, now=NOW + timedelta(days=3))
 
 
-def test_a_cancelled_order_takes_nothing_more(database: Database) -> None:
+def test_a_cancelled_order_is_not_filled(database: Database) -> None:
     only = order(database, 60_000)
     arrives(database, 30_000)
     with database.write() as conn:
@@ -100,7 +100,7 @@ def test_a_cancelled_order_takes_nothing_more(database: Database) -> None:
     assert {only: (OrderState.CANCELLED, 30_000)} == states(database)
 
 
-def test_a_wrong_reading_takes_its_top_up_back(database: Database) -> None:
+def test_a_wrong_reading_removes_its_top_up(database: Database) -> None:
     only = order(database, 60_000)
     arrives(database, 20_000)
     arrives(database, 40_000, second=SECOND + 90)
@@ -112,7 +112,7 @@ def test_a_wrong_reading_takes_its_top_up_back(database: Database) -> None:
     assert {only: (OrderState.PARTLY, 10_000)} == states(database)
 
 
-def test_what_is_found_again_stays_matched(database: Database) -> None:
+def test_a_top_up_that_is_found_again_stays_matched(database: Database) -> None:
     only = order(database, 60_000)
     arrives(database, 20_000)
     arrives(database, 30_000, second=SECOND + 90)
@@ -128,15 +128,15 @@ def test_what_is_found_again_stays_matched(database: Database) -> None:
             until=SECOND // 3600 + 1,
             is_known=lambda _: True,
         )
-        kept = orders.top_ups_between(conn, since=SECOND // 3600, until=SECOND // 3600 + 1)
-        matches = orders.matches_of(conn, [top_up.id for top_up in kept])
-    assert [20_000, 35_000] == [top_up.messages for top_up in kept]
-    assert [Match(kept[0].id, only, 20_000)] == matches[kept[0].id]
+        top_ups = orders.top_ups_between(conn, since=SECOND // 3600, until=SECOND // 3600 + 1)
+        matches = orders.matches_of(conn, [top_up.id for top_up in top_ups])
+    assert [20_000, 35_000] == [top_up.messages for top_up in top_ups]
+    assert [Match(top_ups[0].id, only, 20_000)] == matches[top_ups[0].id]
     assert {only: (OrderState.PARTLY, 55_000)} == states(database)
 
 
 @pytest.mark.parametrize(
-    ("seen", "hidden_use", "state"),
+    ("arrived", "hidden_use", "state"),
     [
         (59_870, 0, OrderState.ARRIVED),
         (58_800, 0, OrderState.ARRIVED),
@@ -145,27 +145,27 @@ def test_what_is_found_again_stays_matched(database: Database) -> None:
         (55_000, 3_000, OrderState.PARTLY),
     ],
 )
-def test_an_order_has_arrived_but_for_two_percent_and_what_was_probably_used_meanwhile(
-    database: Database, seen: int, hidden_use: int, state: OrderState
+def test_an_order_has_arrived_if_only_two_percent_or_the_probable_usage_is_missing(
+    database: Database, arrived: int, hidden_use: int, state: OrderState
 ) -> None:
-    made = order(database, 60_000)
-    arrives(database, seen, hidden_use=hidden_use)
-    assert {made: (state, seen)} == states(database)
+    added = order(database, 60_000)
+    arrives(database, arrived, hidden_use=hidden_use)
+    assert {added: (state, arrived)} == states(database)
 
 
 @pytest.mark.parametrize(("quantity", "rise", "counts"), [(60_000, 599, False), (60_000, 600, True)])
 def test_a_small_rise_is_no_part_of_a_large_order(
     database: Database, quantity: int, rise: int, counts: bool
 ) -> None:
-    made = order(database, quantity)
-    assert ([(made, rise)] if counts else []) == arrives(database, rise)
+    added = order(database, quantity)
+    assert ([(added, rise)] if counts else []) == arrives(database, rise)
 
 
 def test_a_refund_fills_no_order_unless_no_more_is_missing(database: Database) -> None:
-    made = order(database, 1_000)
+    added = order(database, 1_000)
     assert [] == arrives(database, 50)
-    assert [(made, 960)] == arrives(database, 960, second=SECOND + 70)
-    assert [(made, 40)] == arrives(database, 50, second=SECOND + 80)
+    assert [(added, 960)] == arrives(database, 960, second=SECOND + 70)
+    assert [(added, 40)] == arrives(database, 50, second=SECOND + 80)
 
 
 def test_orders_and_top_ups_may_be_as_large_as_a_balance(database: Database) -> None:

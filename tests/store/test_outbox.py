@@ -1,4 +1,4 @@
-"""The outbox: every destination is told of an alert by one full message, and of all later news below it."""
+"""The outbox: every destination gets one full message per alert, and later changes as replies to it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -48,13 +48,13 @@ def _enqueue(
     broadcast: bool = False,
     channels: set[str] | None = None,
 ) -> int:
-    news = outbox.OutboxEntry(
+    entry = outbox.OutboxEntry(
         message=alert_message(NOON, reason=reason),
         destinations=destinations,
         broadcast=broadcast,
         channels=channels,
     )
-    return outbox.enqueue(conn, [news], editable={"slack"}, now=NOON)
+    return outbox.enqueue(conn, [entry], editable={"slack"}, now=NOON)
 
 
 def _waiting(conn: Connection, reason: Reason | None) -> list[tuple[str, str, bool]]:
@@ -85,7 +85,7 @@ def test_later_messages_reply_and_edit_the_living_message_in_slack(conn: Connect
     ] == _waiting(conn, Reason.RECOVERED)
 
 
-def test_a_destination_not_notified_before_gets_a_full_message_and_the_others_an_edit(
+def test_a_new_destination_gets_a_full_message_and_the_others_an_edit(
     conn: Connection,
 ) -> None:
     _enqueue(conn, Reason.OPENED, [OPS])
@@ -95,7 +95,7 @@ def test_a_destination_not_notified_before_gets_a_full_message_and_the_others_an
     assert [("#marketing", "post", False), ("#ops", "edit", False)] == _waiting(conn, Reason.WORSENED)
 
 
-def test_what_is_for_some_channels_is_answered_there_alone_and_edits_all(conn: Connection) -> None:
+def test_a_message_for_some_channels_is_a_reply_only_there_and_edits_all(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS, MAIL])
 
     _enqueue(conn, Reason.TOPPED_UP, channels={"email"})
@@ -105,7 +105,7 @@ def test_what_is_for_some_channels_is_answered_there_alone_and_edits_all(conn: C
     )
 
 
-def test_only_the_answer_is_broadcast(conn: Connection) -> None:
+def test_only_the_reply_is_broadcast(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS])
 
     _enqueue(conn, Reason.WORSENED, [OPS], broadcast=True)
@@ -113,7 +113,7 @@ def test_only_the_answer_is_broadcast(conn: Connection) -> None:
     assert [("#ops", "edit", False), ("#ops", "reply", True)] == _waiting(conn, Reason.WORSENED)
 
 
-def test_a_mere_edit_reaches_slack_only(conn: Connection) -> None:
+def test_an_edit_is_only_for_slack(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS, MAIL])
 
     _enqueue(conn, None)
@@ -121,7 +121,7 @@ def test_a_mere_edit_reaches_slack_only(conn: Connection) -> None:
     assert [("#ops", "edit", False)] == _waiting(conn, None)
 
 
-def test_a_message_of_no_alert_is_posted(conn: Connection) -> None:
+def test_a_message_without_an_alert_is_posted(conn: Connection) -> None:
     outbox.enqueue_plain(conn, message=TestMessage(at=NOON), destinations=[OPS, OPS], now=NOON)
 
     assert [("#ops", "post", False)] == _waiting(conn, None)

@@ -1,4 +1,4 @@
-"""Past days are packed and come back exactly, whoever reads or changes them, and whenever the packer is stopped."""
+"""Past days are packed without loss, also if they are read or changed at the same time or packing is interrupted."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def every_hour(database: Database) -> list[UseRow]:
         st.tuples(st.integers(SECOND - 9 * DAY, SECOND), st.integers(1, 3)), some_readings, max_size=30
     )
 )
-def test_every_reading_comes_back_to_the_second(
+def test_every_packed_reading_is_read_back_exactly(
     database: Database, rows: dict[tuple[int, int], Readings]
 ) -> None:
     expected = [SnapshotRow(*key, rows[key]) for key in sorted(rows)]
@@ -114,8 +114,8 @@ def test_every_reading_comes_back_to_the_second(
         max_size=30,
     )
 )
-@example({(HOUR - 50 * 24 + 5, 2): NOTHING_USED})  # the hours asked for begin later on the same day
-def test_every_hour_comes_back(
+@example({(HOUR - 50 * 24 + 5, 2): NOTHING_USED})  # the requested hours begin later on the same day
+def test_every_packed_hour_is_read_back_exactly(
     database: Database, rows: dict[tuple[int, int], tuple[Readings, tuple[Used, Used, Used, Used]]]
 ) -> None:
     empty(database)
@@ -151,7 +151,7 @@ def is_packed(database: Database, packed: Packed) -> bool:
 
 
 def a_past(days: int) -> list[SnapshotRow]:
-    """Readings of three wallets every hour and a few seconds, with gaps, rises and absences."""
+    """Return readings of three wallets about every hour, with gaps, rises and unallocated balances."""
     chance = random.Random(7)
     first = SECOND // DAY * DAY - days * DAY
     found = []
@@ -179,7 +179,7 @@ def with_past(database: Database) -> Database:
     return database
 
 
-def test_a_packer_that_is_stopped_anywhere_loses_nothing_and_goes_on(with_past: Database) -> None:
+def test_packing_that_is_interrupted_anywhere_loses_nothing_and_continues(with_past: Database) -> None:
     expected = every_snapshot(with_past), every_hour(with_past)
     for number in range(1, 6):
         steps = pack(with_past, now=NOW)
@@ -198,8 +198,8 @@ def after_each_step(database: Database, change: Callable[[int], None]) -> Iterat
         yield number
 
 
-def test_what_changes_while_it_is_packed_stays_as_it_was_changed(with_past: Database) -> None:
-    """Between what was read to be packed and its deletion an import and the booking write into the same day."""
+def test_changes_during_packing_are_preserved(with_past: Database) -> None:
+    """An import and the booking write into the day after it was read for packing and before its rows are deleted."""
     day = SECOND // DAY * DAY - 4 * DAY
     hour = HOUR - 50 * 24
 
@@ -221,7 +221,7 @@ def test_what_changes_while_it_is_packed_stays_as_it_was_changed(with_past: Data
     assert (hour % 7 + num_steps, hour) == (row.of(Category.INDUSTRY).use, row.readings.industry)
 
 
-def test_an_import_into_packed_days_fills_in_what_was_not_read(with_past: Database) -> None:
+def test_an_import_into_packed_days_adds_missing_readings(with_past: Database) -> None:
     expected = {row[:2]: row.readings for row in every_snapshot(with_past)}
     pack_all(with_past)
     key = min(expected)
@@ -237,7 +237,7 @@ def test_an_import_into_packed_days_fills_in_what_was_not_read(with_past: Databa
         pack_all(with_past)
 
 
-def test_recent_rows_stay_rows_and_past_ones_go(with_past: Database) -> None:
+def test_recent_rows_stay_and_past_rows_are_packed(with_past: Database) -> None:
     rows = in_rows(with_past, readings.PACKED), in_rows(with_past, usage.PACKED)
     num_packed = pack_all(with_past)
     today = [row for row in every_snapshot(with_past) if row.at >= SECOND // DAY * DAY]
@@ -249,16 +249,18 @@ def test_recent_rows_stay_rows_and_past_ones_go(with_past: Database) -> None:
     assert 0 == pack_all(with_past)
 
 
-def test_packed_days_go_after_raw_and_become_days_after_hourly(with_past: Database) -> None:
+def test_packed_readings_are_deleted_after_raw_and_packed_hours_become_days_after_hourly(
+    with_past: Database,
+) -> None:
     pack_all(with_past)
     retention = RetentionConfig(raw=timedelta(days=2), hourly=timedelta(days=40))
     with with_past.read() as conn:
         before = use_totals.of_hours(conn, since=0, until=HOUR)
     pruned = prune(with_past, retention, zone=ZONE, now=NOW)
     first = (SECOND - 2 * DAY) // DAY * DAY
-    kept = [row for row in a_past(4) if row.at >= first]
-    assert kept == every_snapshot(with_past)
-    assert len(a_past(4)) - len(kept) == pruned.num_snapshots
+    remaining = [row for row in a_past(4) if row.at >= first]
+    assert remaining == every_snapshot(with_past)
+    assert len(a_past(4)) - len(remaining) == pruned.num_snapshots
     with with_past.read() as conn:
         assert [(HOUR - 40 * 24) // 24 * 24] == [row.at for row in every_hour(with_past)[:1]]
         after = use_totals.of_hours(conn, since=0, until=HOUR)
@@ -274,7 +276,7 @@ def test_packed_days_go_after_raw_and_become_days_after_hourly(with_past: Databa
     )
 
 
-def test_a_clock_that_was_ahead_forgets_what_it_packed_meanwhile(with_past: Database) -> None:
+def test_days_packed_while_the_clock_was_ahead_are_unpacked(with_past: Database) -> None:
     expected = [row for row in every_snapshot(with_past) if row.at <= SECOND]
     with with_past.write() as conn:
         ahead = [SnapshotRow(SECOND + 2 * DAY + 60 * number, 1, Readings(market=1)) for number in range(9)]

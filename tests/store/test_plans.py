@@ -23,7 +23,7 @@ SALE = PlannedSend(
 MORNING = MadeDigest(name="weekday", slot="2026-11-24T09:00", made_at=NOON, summary="{}")
 
 
-def test_plans_are_listed_until_they_are_over_the_next_first(database: Database) -> None:
+def test_planned_sends_are_listed_until_they_end_the_next_first(database: Database) -> None:
     earlier = replace(SALE, starts_at=NOON, ends_at=NOON + timedelta(hours=9))
     with database.write() as conn:
         late, early = planned_sends.add(conn, SALE), planned_sends.add(conn, earlier)
@@ -35,7 +35,7 @@ def test_plans_are_listed_until_they_are_over_the_next_first(database: Database)
     ] == found
 
 
-def test_a_removed_plan_is_gone_once(database: Database) -> None:
+def test_a_planned_send_is_removed_once(database: Database) -> None:
     with database.write() as conn:
         plan_id = planned_sends.add(conn, SALE)
         assert [True, False] == [planned_sends.remove(conn, plan_id, now=NOON) for _ in range(2)]
@@ -43,12 +43,12 @@ def test_a_removed_plan_is_gone_once(database: Database) -> None:
         assert () == planned_sends.not_over(conn, now=NOON)
 
 
-def test_an_id_that_names_no_plan_finds_none(database: Database) -> None:
+def test_an_unknown_id_finds_no_planned_send(database: Database) -> None:
     with database.read() as conn:
         assert [None] * 4 == [planned_sends.find(conn, wrong) for wrong in ("", "x", "-1", "9" * 30)]
 
 
-def test_a_slot_is_taken_once_however_many_try(database: Database) -> None:
+def test_a_slot_is_claimed_once_if_many_try(database: Database) -> None:
     def claim(_: int) -> bool:
         with database.write() as conn:
             return digest_slots.claim(conn, MORNING)

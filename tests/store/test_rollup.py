@@ -1,4 +1,4 @@
-"""What is booked adds up by hour, and by day once it is old."""
+"""Booked usage adds up by hour, and by day once it is old."""
 
 from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
@@ -17,7 +17,7 @@ def market(readings: Readings, *, at: int, used: Used, wallet_id: int = 1) -> Us
     return UseRow(at, wallet_id, readings, (NOTHING, NOTHING, NOTHING, used))
 
 
-def test_what_is_booked_twice_within_an_hour_adds_up_and_the_last_reading_stands(database: Database) -> None:
+def test_bookings_within_an_hour_add_up_and_the_last_reading_is_kept(database: Database) -> None:
     first, last = Readings(market=900), Readings(voice=Absent.UNALLOCATED, market=1_850)
     with database.write() as conn:
         usage.add(conn, IDS, {Hour(10, POOL_MARKET): Booked(100, 299.6)}, {POOL: Seen(36_300, first)})
@@ -39,7 +39,7 @@ def test_a_category_that_was_not_read_keeps_its_last_reading(database: Database)
     assert [UseRow(10, 1, Readings(1, Absent.UNALLOCATED, 3, 4), (NOTHING,) * 4)] == found
 
 
-def test_use_that_began_in_an_earlier_hour_is_kept_there(database: Database) -> None:
+def test_usage_of_an_earlier_hour_is_added_to_that_hour(database: Database) -> None:
     with database.write() as conn:
         booked = {Hour(9, POOL_MARKET): Booked(7, 60.0), Hour(10, POOL_MARKET): Booked(3, 30.0)}
         usage.add(conn, IDS, booked, {POOL: Seen(36_030, Readings(market=5))})
@@ -50,7 +50,7 @@ def test_use_that_began_in_an_earlier_hour_is_kept_there(database: Database) -> 
     ] == found
 
 
-def test_totals_are_per_wallet_and_within_the_span(database: Database) -> None:
+def test_totals_are_per_wallet_and_within_the_range(database: Database) -> None:
     with database.write() as conn:
         for hour in (1, 2, 3):
             booked = {Hour(hour, BalanceKey(wallet, Category.VOICE)): Booked(IDS[wallet]) for wallet in IDS}
@@ -84,7 +84,7 @@ def test_old_hours_become_days_one_day_at_a_time(database: Database) -> None:
     assert [market(Readings(market=20), at=48, used=Used(10, 60))] == hours
 
 
-def test_a_day_whose_hours_come_again_is_made_of_those(database: Database) -> None:
+def test_a_day_whose_hours_are_imported_again_is_replaced_by_them(database: Database) -> None:
     with database.write() as conn:
         for use in (10, 12):
             usage.add(conn, IDS, {Hour(5, POOL_MARKET): Booked(use, 60.0)}, {})
@@ -93,7 +93,7 @@ def test_a_day_whose_hours_come_again_is_made_of_those(database: Database) -> No
     assert [market(Readings(), at=0, used=Used(12, 60))] == days
 
 
-def test_an_hour_written_anew_keeps_the_categories_that_it_does_not_contain(database: Database) -> None:
+def test_replacing_an_hour_keeps_the_categories_that_the_new_row_lacks(database: Database) -> None:
     voice = BalanceKey(POOL, Category.VOICE)
     with database.write() as conn:
         booked = {Hour(5, POOL_MARKET): Booked(10, 60.0, 1_000), Hour(5, voice): Booked(7, 60.0)}
@@ -105,7 +105,7 @@ def test_an_hour_written_anew_keeps_the_categories_that_it_does_not_contain(data
     ] == found
 
 
-def test_a_course_is_the_last_number_of_every_so_many_hours(database: Database) -> None:
+def test_a_trajectory_has_the_last_number_of_each_interval(database: Database) -> None:
     left: dict[int, Reading] = {10: 900, 12: 800, 14: Absent.UNALLOCATED, 16: 500, 22: 100}
     with database.write() as conn:
         for hour, reading in left.items():

@@ -1,4 +1,4 @@
-"""The migrations make exactly `tables.py`, go both ways, and run by themselves when a program starts."""
+"""The migrations create exactly `tables.py`, go both ways, and run automatically when a program starts."""
 
 import logging
 import subprocess
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def shape(connection: Connection) -> list[tuple[str, ...]]:
-    """Everything that was made, as the database itself describes it, but Alembic's own table."""
+    """Return the schema as the database describes it, without Alembic's table."""
     if connection.dialect.name == "sqlite":
         query = """SELECT type, name, tbl_name, replace(replace(replace(sql, char(10), ''), char(9), ''), '"', '')
                    FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name <> 'alembic_version' ORDER BY 1, 2"""
@@ -45,7 +45,7 @@ def shape(connection: Connection) -> list[tuple[str, ...]]:
     return [tuple(row) for row in connection.execute(text(query))]
 
 
-def test_the_migrations_make_what_tables_says(blank: Database) -> None:
+def test_the_migrations_create_the_tables_of_tables_py(blank: Database) -> None:
     with blank.migrating() as connection:
         metadata.create_all(connection)
         expected = shape(connection)
@@ -55,17 +55,17 @@ def test_the_migrations_make_what_tables_says(blank: Database) -> None:
         assert shape(connection) == expected
 
 
-def test_every_migration_goes_back_and_forth(blank: Database, blank_url: str) -> None:
+def test_every_migration_can_be_downgraded_and_upgraded_again(blank: Database, blank_url: str) -> None:
     blank.upgrade()
     with blank.read() as connection:
-        made = shape(connection)
+        upgraded = shape(connection)
     for step in (["downgrade", "base"], ["upgrade", "head"]):
         alembic(blank_url, *step)
         with blank.read() as connection:
-            assert shape(connection) == ([] if step[0] == "downgrade" else made)
+            assert shape(connection) == ([] if step[0] == "downgrade" else upgraded)
 
 
-def test_a_migration_may_compute_for_longer_than_a_frozen_process_keeps_its_locks(blank_url: str) -> None:
+def test_a_migration_may_take_longer_than_the_lock_timeout_of_a_frozen_process(blank_url: str) -> None:
     database = Database(blank_url, frozen=timedelta(milliseconds=100))
     with database.migrating() as connection:
         connection.execute(text("CREATE TABLE lasting (id INTEGER)"))
@@ -74,7 +74,7 @@ def test_a_migration_may_compute_for_longer_than_a_frozen_process_keeps_its_lock
     database.dispose()
 
 
-def test_alembic_s_own_command_says_where_a_database_is(sqlite_url: str) -> None:
+def test_the_alembic_command_shows_the_version_of_a_database(sqlite_url: str) -> None:
     command = [sys.executable, "-m", "alembic", "-x", f"url={sqlite_url}", "current"]
     answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     assert answer.stdout == f"{schema.HEAD} (head)\n"
@@ -96,7 +96,7 @@ def test_upgrading_twice_changes_nothing_and_needs_no_alembic(blank: Database, b
     assert answer.stdout == "[]\n"
 
 
-def test_many_that_start_at_once_make_the_tables_once(blank_url: str) -> None:
+def test_many_processes_that_start_at_the_same_time_create_the_tables_once(blank_url: str) -> None:
     starters = [Database(blank_url) for _ in range(6)]
     with ThreadPoolExecutor(len(starters)) as pool:
         list(pool.map(Database.upgrade, starters))
@@ -106,7 +106,7 @@ def test_many_that_start_at_once_make_the_tables_once(blank_url: str) -> None:
         database.dispose()
 
 
-def test_a_database_of_a_newer_program_is_refused_and_left_alone(blank: Database) -> None:
+def test_a_database_of_a_newer_program_is_refused_and_not_changed(blank: Database) -> None:
     blank.upgrade()
     with blank.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -121,7 +121,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(blank: Database
         assert schema.version(connection) == "9999"
 
 
-def test_an_upgrade_that_fails_leaves_nothing_behind(blank: Database) -> None:
+def test_a_failed_upgrade_changes_nothing(blank: Database) -> None:
     with blank.write() as connection:
         connection.execute(text("CREATE TABLE audit (id INTEGER)"))
         before = shape(connection)
@@ -133,7 +133,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(blank: Database) -> None:
 
 
 @pytest.mark.parametrize("version", ["0003", schema.HEAD])
-def test_tables_that_no_released_version_made_are_named_with_the_way_out(
+def test_tables_of_an_unreleased_version_are_refused_with_a_solution(
     blank: Database, blank_url: str, version: str
 ) -> None:
     alembic(blank_url, "upgrade", version)
@@ -150,7 +150,7 @@ def test_tables_that_no_released_version_made_are_named_with_the_way_out(
         assert schema.version(connection) == version
 
 
-def test_an_upgrade_leaves_the_loggers_of_the_program_alone(blank: Database) -> None:
+def test_an_upgrade_does_not_change_the_loggers_of_the_program(blank: Database) -> None:
     logger = logging.getLogger("balancebot.poll")
     blank.upgrade()
     assert not logger.disabled

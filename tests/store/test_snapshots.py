@@ -1,4 +1,4 @@
-"""Snapshots come back as they were read."""
+"""Snapshots are read back unchanged."""
 
 from balancebot.domain.balance import Absent, Category, Reading, Readings
 from balancebot.store import readings
@@ -14,14 +14,14 @@ def everything(database: Database) -> list[SnapshotRow]:
         return list(readings.snapshots_between(conn, since=0, until=10**10))
 
 
-def test_numbers_and_both_absences_come_back_as_they_were(database: Database) -> None:
+def test_numbers_unallocated_and_unread_are_read_back_unchanged(database: Database) -> None:
     rows = [SnapshotRow(100, 1, MIXED), SnapshotRow(100, 2, FULL), SnapshotRow(400, 1, FULL)]
     with database.write() as conn:
         readings.append_snapshots(conn, rows)
     assert rows == everything(database)
 
 
-def test_the_later_reading_of_the_same_second_stands(database: Database) -> None:
+def test_the_later_of_two_readings_in_the_same_second_is_kept(database: Database) -> None:
     with database.write() as conn:
         readings.append_snapshots(conn, [SnapshotRow(100, 1, FULL)])
         readings.append_snapshots(conn, [SnapshotRow(100, 1, MIXED)])
@@ -35,7 +35,7 @@ def test_merging_keeps_what_the_new_row_leaves_unread(database: Database) -> Non
     assert [SnapshotRow(100, 1, Readings(0, Absent.UNALLOCATED, 3, 2**63 - 1))] == everything(database)
 
 
-def test_one_wallet_is_read_back_within_its_span(database: Database) -> None:
+def test_readings_of_one_wallet_are_read_back_within_a_range(database: Database) -> None:
     with database.write() as conn:
         readings.append_snapshots(
             conn, [SnapshotRow(at, wallet, FULL) for at in (99, 100, 199, 200) for wallet in (1, 2)]
@@ -44,7 +44,7 @@ def test_one_wallet_is_read_back_within_its_span(database: Database) -> None:
     assert [SnapshotRow(100, 2, FULL), SnapshotRow(199, 2, FULL)] == found
 
 
-def test_pruning_takes_whole_instants_until_nothing_old_is_left(database: Database) -> None:
+def test_pruning_deletes_complete_instants_until_nothing_old_is_left(database: Database) -> None:
     with database.write() as conn:
         readings.append_snapshots(
             conn, [SnapshotRow(at, wallet, FULL) for at in (1, 2, 3, 4) for wallet in (1, 2)]

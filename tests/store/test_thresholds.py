@@ -1,4 +1,4 @@
-"""Threshold rows come back as they were put; the version changes with every change."""
+"""Threshold rows are read back unchanged; the version changes with every change."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ _ONE = ThresholdRow(
 )
 
 
-def test_rows_come_back_as_they_were_put_with_who_and_when(database: Database) -> None:
+def test_rows_are_read_back_with_actor_and_time(database: Database) -> None:
     with database.write() as conn:
         thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
         thresholds.put(conn, [_ALL], by="finance", now=_NOW)
@@ -30,7 +30,7 @@ def test_rows_come_back_as_they_were_put_with_who_and_when(database: Database) -
     assert [("finance", _NOW), ("oncall", _NOW)] == [(row.updated_by, row.updated_at) for row in loaded]
 
 
-def test_putting_replaces_the_row_of_the_same_scope_whole(database: Database) -> None:
+def test_setting_a_row_replaces_all_limits_of_the_same_scope(database: Database) -> None:
     with database.write() as conn:
         thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
         changed = replace(_ONE, warning_below=None, note="now by finance")
@@ -38,7 +38,7 @@ def test_putting_replaces_the_row_of_the_same_scope_whole(database: Database) ->
         assert (changed,) == thresholds.load(conn)
 
 
-def test_a_removed_row_is_gone_and_removing_none_is_no_fault(database: Database) -> None:
+def test_removing_a_row_deletes_it_and_removing_a_missing_row_is_no_error(database: Database) -> None:
     with database.write() as conn:
         thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
         thresholds.remove(conn, [_ALL.scope])
@@ -46,7 +46,7 @@ def test_a_removed_row_is_gone_and_removing_none_is_no_fault(database: Database)
         assert () == thresholds.load(conn)
 
 
-def test_the_edition_changes_with_every_change_and_with_nothing_else(database: Database) -> None:
+def test_the_version_changes_with_every_change_and_with_nothing_else(database: Database) -> None:
     versions = []
     with database.write() as conn:
         versions.append(thresholds.version(conn))

@@ -1,4 +1,4 @@
-"""Instants and readings come back from either system as they went in."""
+"""Instants and readings are read back unchanged from both systems."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -27,7 +27,7 @@ NAIVE = datetime.min  # noqa: DTZ901 -- what must be refused
         None,
     ],
 )
-def test_an_instant_comes_back_as_the_same_instant_in_utc(database: Database, at: datetime | None) -> None:
+def test_an_instant_is_read_back_in_utc(database: Database, at: datetime | None) -> None:
     with database.write() as conn:
         things.create(conn)
         conn.execute(insert(things), {"at": at})
@@ -52,7 +52,7 @@ def test_instants_are_compared_as_instants_whatever_their_zone(database: Databas
         assert noon + timedelta(milliseconds=1) == conn.scalar(select(func.max(things.c.at)))
 
 
-def test_numbers_and_both_absences_come_back_apart(database: Database) -> None:
+def test_numbers_unallocated_and_unread_are_distinguished(database: Database) -> None:
     readings = [0, 1, 2**63 - 1, Absent.UNALLOCATED, Absent.UNREAD]
     with database.write() as conn:
         things.create(conn)

@@ -1,4 +1,4 @@
-"""What is kept of each wallet, and that every due wallet is read by exactly one worker."""
+"""The stored state of wallets; every due wallet is claimed by exactly one worker."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ def names(rows: list[WalletRow]) -> list[str]:
     return sorted(row.name for row in rows)
 
 
-def test_a_configured_wallet_is_known_and_due_at_once(conn: Connection) -> None:
+def test_a_configured_wallet_is_stored_and_due_immediately(conn: Connection) -> None:
     assert [new_wallet(1, POOL), new_wallet(2, CHECKOUT)] == wallets.all_wallets(conn)
 
 
@@ -68,14 +68,14 @@ def test_configuring_the_same_again_changes_nothing(conn: Connection) -> None:
     assert [new_wallet(1, POOL), new_wallet(2, CHECKOUT)] == wallets.all_wallets(conn)
 
 
-def test_a_wallet_that_leaves_the_configuration_is_named_once_and_rests(conn: Connection) -> None:
+def test_a_wallet_removed_from_the_configuration_is_reported_once_and_not_read(conn: Connection) -> None:
     assert (CHECKOUT,) == wallets.sync(conn, [POOL], now=LATER)
     assert () == wallets.sync(conn, [POOL], now=LATER)
     assert ["acme"] == names(wallets.claim_due(conn, "me", now=LATER))
     assert replace(new_wallet(2, CHECKOUT), configured=False) == wallets.find(conn, CHECKOUT)
 
 
-def test_a_wallet_that_comes_back_is_due_with_its_readings_and_no_error(conn: Connection) -> None:
+def test_a_wallet_added_again_is_due_with_its_readings_and_without_its_error(conn: Connection) -> None:
     readings.record_good(
         conn,
         [
@@ -95,7 +95,7 @@ def test_a_wallet_that_comes_back_is_due_with_its_readings_and_no_error(conn: Co
     ) == wallets.find(conn, CHECKOUT)
 
 
-def test_a_due_wallet_goes_to_one_worker_until_it_is_recorded(conn: Connection) -> None:
+def test_a_due_wallet_is_claimed_by_one_worker_until_it_is_recorded(conn: Connection) -> None:
     assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "me", now=NOON))
     assert [] == wallets.claim_due(conn, "other", now=NOON)
     readings.record_good(
@@ -106,7 +106,7 @@ def test_a_due_wallet_goes_to_one_worker_until_it_is_recorded(conn: Connection) 
     assert ["acme"] == names(wallets.claim_due(conn, "other", now=LATER))
 
 
-def test_wallets_that_fail_and_those_that_do_not_can_be_claimed_apart(conn: Connection) -> None:
+def test_failing_and_other_wallets_can_be_claimed_separately(conn: Connection) -> None:
     readings.record_failed(conn, [failed(at=NOON, rejections=0)])
     assert (True, True) == tuple(
         wallets.any_due(conn, now=LATER, failing=failing) for failing in (True, False)
@@ -115,7 +115,7 @@ def test_wallets_that_fail_and_those_that_do_not_can_be_claimed_apart(conn: Conn
     assert ["acme/checkout"] == names(wallets.claim_due(conn, "me", now=LATER, failing=True))
 
 
-def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection) -> None:
+def test_the_claims_of_a_worker_without_a_heartbeat_are_released(conn: Connection) -> None:
     wallets.claim_due(conn, "me", now=NOON)
     after = NOON + workers.LEASE + timedelta(seconds=1)
     let_heartbeats_age(conn, after - NOON)
@@ -126,12 +126,12 @@ def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection
     assert set(both) == set(wallets.named(conn, both, held_by="other"))
 
 
-def test_a_worker_does_not_get_again_what_it_is_reading(conn: Connection) -> None:
+def test_a_worker_does_not_claim_a_wallet_that_it_is_reading(conn: Connection) -> None:
     wallets.claim_due(conn, "me", now=NOON)
     assert [] == names(wallets.claim_due(conn, "me", now=NOON))
 
 
-def test_what_is_given_back_is_still_due(conn: Connection) -> None:
+def test_a_released_wallet_is_still_due(conn: Connection) -> None:
     wallets.claim_due(conn, "me", now=NOON)
     wallets.release_all_but(conn, "me", [2])
     wallets.release_all_but(conn, "other", [])
@@ -154,7 +154,9 @@ def test_the_longest_due_come_first_when_there_is_a_limit(conn: Connection) -> N
     assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
 
 
-def test_replicas_that_claim_at_once_share_without_overlap(database: Database, database_url: str) -> None:
+def test_replicas_that_claim_at_the_same_time_never_get_the_same_wallet(
+    database: Database, database_url: str
+) -> None:
     many = [WalletName(f"acme/{number}") for number in range(200)]
     replicas = [f"replica-{number}" for number in range(4)]
     with database.write() as connection:
@@ -197,7 +199,7 @@ def failed(*, at: datetime, rejections: int) -> FailedRead:
     )
 
 
-def test_a_failure_keeps_the_readings_and_the_first_attempt(conn: Connection) -> None:
+def test_a_failure_keeps_the_readings_and_the_time_of_the_first_attempt(conn: Connection) -> None:
     readings.record_failed(conn, [failed(at=NOON, rejections=1)])
     readings.record_failed(conn, [failed(at=LATER, rejections=2)])
     assert (
@@ -240,7 +242,7 @@ def test_a_good_reading_ends_the_error_and_keeps_every_kind_of_reading(conn: Con
     ) == wallets.find(conn, CHECKOUT)
 
 
-def test_what_is_booked_is_kept_apart_from_what_was_read(conn: Connection) -> None:
+def test_booked_readings_are_stored_separately_from_the_latest_readings(conn: Connection) -> None:
     readings.record_booked(conn, [(1, READ, NOON)])
     assert replace(new_wallet(1, POOL), booked=READ, booked_at=NOON) == wallets.find(conn, POOL)
 
@@ -251,7 +253,7 @@ def test_wallets_are_found_by_account_and_by_name(conn: Connection) -> None:
     assert {"acme": 1, "acme/checkout": 2, "umbra": 3, "umbra/shop": 4} == wallets.ids(conn)
 
 
-def test_looking_for_due_wallets_does_not_read_the_others(sqlite_url: str) -> None:
+def test_the_query_for_due_wallets_reads_no_other_rows(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     due = select(table.c.id).where(table.c.configured, table.c.next_read_at <= bindparam("now"))
     with database.read() as conn:

@@ -1,4 +1,4 @@
-"""A worker holds its claims while it gives signs of life, and gives them up when it leaves."""
+"""A worker keeps its claims while it renews its heartbeat, and releases them when it ends."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from tests.outbox_bench import let_heartbeats_age
 from tests.world import HandClock
 
 
-def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -> None:
+def test_heartbeats_keep_a_worker_alive_until_it_ends(database: Database) -> None:
     clock = HandClock()
     presence = WorkerHeartbeat(database=database, clock=clock, worker_id="w", kind="run")
 
@@ -20,7 +20,7 @@ def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -
     alive = []
     for _ in range(2):
         presence.show()
-        # on PostgreSQL real time passes besides
+        # on PostgreSQL real time counts too
         for more in (workers.LEASE - timedelta(seconds=1), timedelta(seconds=2)):
             clock.at += more
             with database.write() as conn:
@@ -32,7 +32,9 @@ def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -
     assert 3 * HEARTBEAT_EVERY < workers.LEASE
 
 
-def test_who_has_a_database_to_itself_waits_for_no_lease_of_its_predecessor(database: Database) -> None:
+def test_the_only_process_on_a_database_does_not_wait_for_the_lease_of_its_predecessor(
+    database: Database,
+) -> None:
     clock = HandClock()
     killed, other, present = (
         WorkerHeartbeat(database=database, clock=clock, worker_id=worker_id, kind=kind)

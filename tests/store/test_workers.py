@@ -1,4 +1,4 @@
-"""A claim holds for as long as its worker gives signs of life."""
+"""A claim is valid as long as its worker renews its heartbeat."""
 
 import time
 from contextlib import suppress
@@ -28,7 +28,7 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         (False, timedelta(hours=-1)),
     ],
 )
-def test_a_claim_holds_for_the_lease_whichever_way_the_clock_jumps(
+def test_a_claim_is_valid_for_the_lease_even_if_the_clock_jumps(
     sqlite_url: str, alive: bool, later: timedelta
 ) -> None:
     with Database(sqlite_url).write() as conn:
@@ -50,7 +50,7 @@ def test_a_heartbeat_renews_the_claims_and_deregistration_ends_them(database: Da
         assert not workers.renew(conn, "a", now=later)
 
 
-def test_a_process_that_is_frozen_within_a_batch_of_statements_keeps_no_rows(postgresql_url: str) -> None:
+def test_a_process_frozen_within_a_batch_of_statements_keeps_no_rows_locked(postgresql_url: str) -> None:
     database = Database(postgresql_url, frozen=timedelta(milliseconds=100))
     with database.write() as conn:
         wallets.sync(conn, [WalletName("acme")], now=NOON)
@@ -73,7 +73,7 @@ def test_a_process_that_is_frozen_within_a_batch_of_statements_keeps_no_rows(pos
 
 
 @pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=12), timedelta(hours=-3)])
-def test_replicas_on_postgresql_agree_however_far_apart_their_clocks_are(
+def test_replicas_on_postgresql_agree_even_if_their_clocks_differ(
     postgresql_url: str, apart: timedelta
 ) -> None:
     database = Database(postgresql_url)
@@ -90,7 +90,7 @@ def test_replicas_on_postgresql_agree_however_far_apart_their_clocks_are(
     database.dispose()
 
 
-def test_workers_that_died_long_ago_are_forgotten(database: Database) -> None:
+def test_workers_that_ended_long_ago_are_deleted(database: Database) -> None:
     with database.write() as conn:
         workers.register(conn, "a", kind="run", now=NOON)
         let_heartbeats_age(conn, timedelta(days=2))
