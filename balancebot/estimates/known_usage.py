@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SENDS_RUN_LATE = timedelta(hours=3)
 """How long after its end a planned send may still explain the usage since a model was fitted."""
+_JUST_BEGUN = 2.0
+"""In hours of exposure since its first usage: so young is universal quota whose usage isn't yet known as its own."""
 
 Balance: TypeAlias = tuple[int, Category]
 """A wallet's id and a category."""
@@ -112,11 +114,14 @@ def _with_fresh_stand_ins(
 ) -> "Models":
     """Copy the model of an empty category to universal quota that is used for the first time while it is empty.
 
-    `of` are the balances with the messages left, `used` the usage since their models were fitted.
+    `of` are the balances with the messages left, `used` the usage since their models were fitted. In the hour in which
+    the category became empty, a model may already know some usage of universal quota, but not yet what it is for.
     """
+    begins = (models["mean"] <= 0) & (used > 0)
+    has_begun = (models["mean"] > 0) & (models["seen"] <= _JUST_BEGUN) & (models["stands_in"] == 0)
     fresh = [
         index
-        for index in ((models["mean"] <= 0) & (used > 0)).nonzero()[0].tolist()
+        for index in (begins | has_begun).nonzero()[0].tolist()
         if of[index][0].category is Category.UNIVERSAL
     ]
     if not fresh:
