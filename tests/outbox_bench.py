@@ -1,4 +1,4 @@
-"""An outbox to test: a database, a clock that tests move, and channels that keep what they were sent."""
+"""An outbox for tests: a database, a clock that tests move, and channels that record their messages."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -98,7 +98,7 @@ Outcome = Callable[["FakeChannel", OutgoingMessage], MessageRef | ChannelError]
 
 
 class FakeChannel:
-    """A channel that keeps its messages; `outcomes` decide what becomes of the next ones, by destination."""
+    """A channel that records its messages; `outcomes` determine the result of the next ones, by destination."""
 
     def __init__(self, name: str, clock: HandClock, *, can_find: bool = True) -> None:
         self._name = name
@@ -134,7 +134,7 @@ class FakeChannel:
         return outcome(self, outgoing)
 
     def put(self, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """Let the message take effect. A reply to a deleted message is accepted, as by Slack."""
+        """Record the message. A reply to a deleted message is accepted, as in Slack."""
         with self._lock:
             if outgoing.action is Action.EDIT:
                 assert outgoing.thread is not None
@@ -172,7 +172,7 @@ class FakeChannel:
             MessageRef(channel_id=message.destination, message_id=message.ref)
             for message in self.messages
             if message.delivery_id == outgoing.delivery_id
-            # references are numbers that rise, as a service's own timestamps do
+            # references are increasing numbers, like the timestamps of a service
             and (after is None or int(message.ref) > int(after.message_id))
         ]
 
@@ -187,7 +187,7 @@ class FakeChannel:
         pass
 
     def received(self, destination: str = "#ops") -> list[str]:
-        """Return the messages at a destination: `opened`, or `> recovered` for a reply; a type's name for other contents."""
+        """Return the messages at a destination: `opened`, `> recovered` for a reply, the type for other messages."""
         return [self._summary(message) for message in self.messages if message.destination == destination]
 
     @staticmethod
@@ -230,35 +230,35 @@ def killed_after(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef 
 
 
 class BrokenDatabase(Database):
-    """A database that fails at times."""
+    """A database that fails when told to."""
 
-    def __init__(self, whole: Database) -> None:
-        self._whole = whole
+    def __init__(self, inner: Database) -> None:
+        self._inner = inner
         self.is_broken = False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        with self._fail_or(self._whole.read()) as conn:
+        with self._fail_or(self._inner.read()) as conn:
             yield conn
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._fail_or(self._whole.write()) as conn:
+        with self._fail_or(self._inner.write()) as conn:
             yield conn
 
     def breaks(self, channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """Let the message arrive, and the database fail right after."""
+        """Let the message arrive, and the database fail immediately after."""
         self.is_broken = True
         return channel.put(outgoing)
 
-    def _fail_or(self, whole: AbstractContextManager[Connection]) -> AbstractContextManager[Connection]:
+    def _fail_or(self, transaction: AbstractContextManager[Connection]) -> AbstractContextManager[Connection]:
         if self.is_broken:
             raise DatabaseError(DatabaseErrorKind.FULL, "the disk is full")
-        return whole
+        return transaction
 
 
 def let_heartbeats_age(conn: Connection, by: timedelta) -> None:
-    """Make heartbeats older on PostgreSQL, whose own clock measures their age; on SQLite `now` does."""
+    """Make heartbeats older on PostgreSQL, which measures their age with its own clock; SQLite uses `now`."""
     if conn.dialect.name == "postgresql":
         conn.execute(
             update(tables.workers).values(seen_at=tables.workers.c.seen_at - literal(by, Interval()))
@@ -318,7 +318,7 @@ class Bench:
         return self.deliver.run()
 
     def alert(self) -> int:
-        """Make an alert that nothing was sent about."""
+        """Add an alert for which nothing was sent."""
         number = next(self._numbers)
         with self.database.write() as conn:
             conn.execute(
@@ -362,7 +362,7 @@ class Bench:
         return message
 
     def open(self, destinations: Sequence[Destination] = (OPS,)) -> int:
-        """Make an alert and enqueue its opening."""
+        """Add an alert and enqueue its opening."""
         alert_id = self.alert()
         self.enqueue(alert_id, Reason.OPENED, destinations)
         return alert_id

@@ -388,12 +388,12 @@ class Flows:
         button = button_of(self._slack.messages("ops")[-1]["blocks"], "Acknowledge")
         envelope = click(button, self._slack.response_url, next(self._numbers))
         socket = self._slack.socket
-        answers, sockets = len(socket.whispers), socket.num_opened
+        answers, sockets = len(socket.answers), socket.num_opened
         with self._app.listening():
             socket.wait_for_sockets(sockets + 1)
             with self._recorder.counting() as count:
                 socket.deliver(envelope)
-                socket.wait_for_whispers(answers + 1)
+                socket.wait_for_answers(answers + 1)
         return count
 
     def edit_threshold(self, category: str, limit: int) -> Count:

@@ -1,4 +1,4 @@
-"""Every message that the product can send: each has a golden file in each language."""
+"""Every message that the product can send; each has a golden file in each language."""
 
 import math
 from dataclasses import replace
@@ -263,7 +263,7 @@ _DIGESTS: dict[str, Message] = {
         ),
     ),
 }
-EVERYTHING: dict[str, Message] = {
+ALL_MESSAGES: dict[str, Message] = {
     **_LOW,
     **_SPIKES,
     **_WALLETS,

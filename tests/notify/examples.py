@@ -1,4 +1,4 @@
-"""Message as the outbox would hold them, for every message there is."""
+"""An example of every message, as the outbox stores it."""
 
 import json
 import math
@@ -373,7 +373,7 @@ def outgoing(
     broadcast: bool = False,
     delivery_id: str = "d1",
 ) -> OutgoingMessage:
-    """Return a message on its way to Slack."""
+    """Return a message that is being sent to Slack."""
     alert_id = (
         message.alert_id
         if isinstance(message, AlertMessage)

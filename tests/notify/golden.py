@@ -1,4 +1,4 @@
-"""Messages as they are sent, kept word for word; `pytest --update-golden` writes them anew for the eye to judge."""
+"""Messages exactly as they are sent; `pytest --update-golden` updates the files, to be reviewed by a person."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def compare(path: str, text: str, *, update: bool) -> None:
-    """Fail where `text` isn't what the file says; with `update`, let the file say it."""
+    """Fail if `text` differs from the file; with `update`, write it to the file."""
     file = FOLDER / path
     if update:
         file.parent.mkdir(parents=True, exist_ok=True)

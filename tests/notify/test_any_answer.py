@@ -1,4 +1,4 @@
-"""Whatever the server of a channel answers, it is a place or an error: bounded, clean, and for every database."""
+"""Any answer of a channel's server gives a message ref or an error that is bounded and can be stored in every database."""
 
 import json
 import socketserver
@@ -99,8 +99,8 @@ statuses = st.sampled_from(
 
 
 @dataclass
-class Liar:
-    """A server that answers every request alike."""
+class OddServer:
+    """A server that sends the same answer to every request."""
 
     status: int = 200
     retry_after: str = ""
@@ -111,7 +111,7 @@ class Liar:
 
 
 class _OverHttp(socketserver.StreamRequestHandler):
-    liar: Liar
+    odd_server: OddServer
 
     def handle(self) -> None:
         length = 0
@@ -119,69 +119,69 @@ class _OverHttp(socketserver.StreamRequestHandler):
             name, _, value = line.partition(b":")
             length = int(value) if name.lower() == b"content-length" else length
         self.rfile.read(length)
-        liar = self.liar
+        odd_server = self.odd_server
         head = (
-            f"HTTP/1.1 {liar.status} so\r\nContent-Type: application/json\r\nRetry-After: {liar.retry_after}\r\n"
-            f"Content-Length: {len(liar.body)}\r\nConnection: close\r\n\r\n"
+            f"HTTP/1.1 {odd_server.status} so\r\nContent-Type: application/json\r\nRetry-After: {odd_server.retry_after}\r\n"
+            f"Content-Length: {len(odd_server.body)}\r\nConnection: close\r\n\r\n"
         )
-        self.wfile.write(head.encode("latin-1", "replace") + liar.body)
+        self.wfile.write(head.encode("latin-1", "replace") + odd_server.body)
 
 
 class _OverSmtp(socketserver.StreamRequestHandler):
-    liar: Liar
+    odd_server: OddServer
 
     def handle(self) -> None:
         try:
-            for reply in self.liar.replies:
+            for reply in self.odd_server.replies:
                 self.wfile.write(reply + b"\r\n")
                 if not self.rfile.readline(65536):
                     return
         except OSError:
-            pass  # nobody listens to that
+            pass  # the client has closed the connection
 
 
 @contextmanager
-def lying(handler: type[socketserver.StreamRequestHandler]) -> Iterator[Liar]:
-    liar = Liar()
-    own = type("Handler", (handler,), {"liar": liar})
+def odd_server_with(handler: type[socketserver.StreamRequestHandler]) -> Iterator[OddServer]:
+    odd_server = OddServer()
+    own = type("Handler", (handler,), {"odd_server": odd_server})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), own) as server:
         server.daemon_threads = True
-        liar.url = f"http://127.0.0.1:{server.server_address[1]}/"
+        odd_server.url = f"http://127.0.0.1:{server.server_address[1]}/"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield liar
+        yield odd_server
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture(scope="module")
-def liar() -> Iterator[Liar]:
-    with lying(_OverHttp) as found:
+def odd_server() -> Iterator[OddServer]:
+    with odd_server_with(_OverHttp) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def mail_liar() -> Iterator[Liar]:
-    with lying(_OverSmtp) as found:
+def odd_mail_server() -> Iterator[OddServer]:
+    with odd_server_with(_OverSmtp) as found:
         yield found
 
 
-def assert_kept(said: str) -> None:
-    """Every database, terminal and protocol takes it."""
-    assert said.isprintable()
-    assert len(said) < 2_200
-    said.encode()
+def assert_storable(text: str) -> None:
+    """Assert that every database, terminal and protocol accepts the text."""
+    assert text.isprintable()
+    assert len(text) < 2_200
+    text.encode()
 
 
 def assert_bounded(outcome: object) -> None:
     match outcome:
         case ChannelError():
             assert outcome.wait <= MAX_RETRY_AFTER
-            assert_kept(str(outcome.message))
+            assert_storable(str(outcome.message))
             assert outcome.message == Sentence.restored(outcome.message.stored())
         case MessageRef():
             for text in (outcome.channel_id, outcome.message_id, outcome.subject):
-                assert_kept(text)
+                assert_storable(text)
         case _:
             assert outcome is None
 
@@ -193,12 +193,12 @@ def send(channel: Channel, **more: Any) -> MessageRef | ChannelError:
 @few
 @given(status=statuses, body=bodies, wait=waits)
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_answer_to_a_post_is_taken_or_an_error(
-    liar: Liar, renderer: Renderer, kind: type[PostingChannel], status: int, body: bytes, wait: str
+def test_any_answer_to_a_post_is_a_ref_or_an_error(
+    odd_server: OddServer, renderer: Renderer, kind: type[PostingChannel], status: int, body: bytes, wait: str
 ) -> None:
-    liar.status, liar.body, liar.retry_after = status, body, wait
+    odd_server.status, odd_server.body, odd_server.retry_after = status, body, wait
     channel = kind(
-        "ops", url=liar.url, secret="s" * 32, renderer=renderer, clock=HandClock(NOW), timeout=WITHIN
+        "ops", url=odd_server.url, secret="s" * 32, renderer=renderer, clock=HandClock(NOW), timeout=WITHIN
     )
     assert_bounded(send(channel))
 
@@ -209,11 +209,11 @@ def test_any_answer_to_a_post_is_taken_or_an_error(
 @example(status=200, body=b'{"ok": true, "channels": [1], "messages": [1], "response_metadata": []}', wait="")
 @example(status=200, body=b'{"ok": true, "channels": [{"name": "ops", "id": "\\ud800"}]}', wait="")
 @example(status=429, body=b"", wait="1795000000000")
-def test_any_answer_of_slack_is_taken_or_an_error(
-    liar: Liar, renderer: Renderer, status: int, body: bytes, wait: str
+def test_any_answer_of_slack_is_a_ref_or_an_error(
+    odd_server: OddServer, renderer: Renderer, status: int, body: bytes, wait: str
 ) -> None:
-    liar.status, liar.body, liar.retry_after = status, body, wait
-    channel = SlackChannel(token="t", api_url=liar.url, renderer=renderer, proxy=DIRECT, timeout=WITHIN)
+    odd_server.status, odd_server.body, odd_server.retry_after = status, body, wait
+    channel = SlackChannel(token="t", api_url=odd_server.url, renderer=renderer, proxy=DIRECT, timeout=WITHIN)
     for destination in ("C0000000", "#ops"):
         assert_bounded(send(channel, destination=destination))
         found = channel.find(outgoing(CRITICAL, destination=destination), after=None)
@@ -221,21 +221,21 @@ def test_any_answer_of_slack_is_taken_or_an_error(
             assert_bounded(outcome)
     assert_bounded(channel.delete(MessageRef(channel_id="C0000000", message_id="1795000000.000100")))
     for finding in channel.check(["#ops", "C0000000"]):
-        assert_kept(finding.words)
-    workspace = SlackWorkspace(bot_token="t", app_token="t", api_url=liar.url, proxy=DIRECT)
-    for said in (workspace.members("S1"), workspace.team(), workspace.profile("U1"), workspace.open_url()):
-        if isinstance(said, ChannelError):
-            assert_bounded(said)
+        assert_storable(finding.words)
+    workspace = SlackWorkspace(bot_token="t", app_token="t", api_url=odd_server.url, proxy=DIRECT)
+    for answer in (workspace.members("S1"), workspace.team(), workspace.profile("U1"), workspace.open_url()):
+        if isinstance(answer, ChannelError):
+            assert_bounded(answer)
 
 
 @few
 @given(status=statuses, body=bodies, wait=waits)
-def test_any_answer_of_a_webhook_and_of_the_heartbeat_is_taken_or_an_error(
-    liar: Liar, renderer: Renderer, status: int, body: bytes, wait: str
+def test_any_answer_of_a_webhook_and_of_the_heartbeat_is_accepted_or_an_error(
+    odd_server: OddServer, renderer: Renderer, status: int, body: bytes, wait: str
 ) -> None:
-    liar.status, liar.body, liar.retry_after = status, body, wait
-    assert_bounded(send(SlackWebhook(url=liar.url, renderer=renderer, proxy=DIRECT, timeout=WITHIN)))
-    assert_kept(Heartbeat(Secret(liar.url), proxy=DIRECT).beat())
+    odd_server.status, odd_server.body, odd_server.retry_after = status, body, wait
+    assert_bounded(send(SlackWebhook(url=odd_server.url, renderer=renderer, proxy=DIRECT, timeout=WITHIN)))
+    assert_storable(Heartbeat(Secret(odd_server.url), proxy=DIRECT).beat())
 
 
 replies = (
@@ -251,15 +251,15 @@ replies = (
 
 
 @few
-@given(said=st.lists(replies, max_size=9), well=st.integers(0, 6))
-def test_any_words_of_a_mail_server_are_taken_or_an_error(
-    mail_liar: Liar, renderer: Renderer, said: list[bytes], well: int
+@given(answers=st.lists(replies, max_size=9), num_usual=st.integers(0, 6))
+def test_any_replies_of_a_mail_server_are_a_ref_or_an_error(
+    odd_mail_server: OddServer, renderer: Renderer, answers: list[bytes], num_usual: int
 ) -> None:
     usual = [b"220 mail", b"250-mail\r\n250 AUTH PLAIN", b"235 in", b"250 ok", b"250 ok", b"354 go on"]
-    mail_liar.replies = [*usual[:well], *said]
+    odd_mail_server.replies = [*usual[:num_usual], *answers]
     channel = SmtpChannel(
         host="127.0.0.1",
-        port=int(mail_liar.url.rstrip("/").rpartition(":")[2]),
+        port=int(odd_mail_server.url.rstrip("/").rpartition(":")[2]),
         security=MailSecurity.NONE,
         sender="balances@example.com",
         username="bot",
@@ -269,4 +269,4 @@ def test_any_words_of_a_mail_server_are_taken_or_an_error(
     )
     assert_bounded(send(channel, destination="a@example.com"))
     for finding in channel.check([]):
-        assert_kept(finding.words)
+        assert_storable(finding.words)

@@ -1,5 +1,4 @@
-"""Every message is valid Block Kit: by the schema made from Slack's published types, by slack_sdk's own models,
-and by the limits that neither knows (`tests/standins/slack_rules.py`)."""
+"""Every message is valid Block Kit, by Slack's published schema, slack_sdk's models and the rules of `slack_rules.py`."""
 
 import json
 from functools import cache
@@ -13,7 +12,7 @@ from balancebot.config import LANGUAGES
 from balancebot.domain.message import Action
 from balancebot.i18n import Wording
 from balancebot.notify.slack.blocks import ActionId, buttons_for, message_of
-from tests.notify.every_message import EVERYTHING
+from tests.notify.every_message import ALL_MESSAGES
 from tests.notify.examples import outgoing
 from tests.notify.test_golden import message_in, renderer_of
 from tests.standins.slack_rules import faults_of, refusal_of
@@ -28,21 +27,21 @@ def validator() -> Draft7Validator:
 
 @cache
 def faults_by_schema(block: str) -> tuple[str, ...]:
-    """What the schema finds in one block; most blocks stand in many messages, and looking takes a while."""
+    """Return the faults of one block by the schema. Cached, because many messages share blocks and checking is slow."""
     sent = {"text": "x", "blocks": [json.loads(block)]}
     return tuple(error.message for error in validator().iter_errors(sent))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("name", EVERYTHING)
-def test_every_message_is_one_that_slack_takes(name: str, language: str) -> None:
-    told = message_in(name, language)
+@pytest.mark.parametrize("name", ALL_MESSAGES)
+def test_every_message_is_valid_in_slack(name: str, language: str) -> None:
+    content = message_in(name, language)
     for action in Action:
         for alone in (False, True):
             message = message_of(
                 renderer_of(language),
-                outgoing(told, action=action),
-                buttons=buttons_for(told, renderer_of(language).words_for(told)),
+                outgoing(content, action=action),
+                buttons=buttons_for(content, renderer_of(language).words_for(content)),
                 alone=alone,
             )
             blocks = list(message.blocks)
@@ -56,7 +55,7 @@ def test_every_message_is_one_that_slack_takes(name: str, language: str) -> None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_group_has_buttons_for_what_is_open_and_none_when_it_is_over(language: str) -> None:
+def test_a_group_has_buttons_for_open_alerts_and_none_when_all_are_closed(language: str) -> None:
     def actions_of(name: str) -> list[str]:
         return [
             element["action_id"]
@@ -68,6 +67,6 @@ def test_a_group_has_buttons_for_what_is_open_and_none_when_it_is_over(language:
     assert [] == actions_of("group_recovered")
 
 
-def test_the_schema_knows_a_wrong_block() -> None:
+def test_the_schema_refuses_a_wrong_block() -> None:
     wrong = {"text": "x", "blocks": [{"type": "header", "text": {"type": "mrkdwn", "text": "x"}}]}
     assert [error.validator for error in validator().iter_errors(wrong)] == ["anyOf"]

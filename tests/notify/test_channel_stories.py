@@ -1,4 +1,4 @@
-"""Each further channel tells a whole story once over a kill in the middle, and a storm in a handful of messages."""
+"""Each further channel sends every change of an alert once despite a kill, and many alerts in a few messages."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -48,8 +48,8 @@ name = "acme"
 {shops}"""
 
 
-class Story:
-    """An app whose one further channel posts to a stand-in."""
+class Scenario:
+    """An app whose only further channel posts to a stand-in."""
 
     def __init__(
         self, database: Database, folder: Path, service: Service, clock: HandClock, apps: int = 1
@@ -75,7 +75,7 @@ class Story:
         return app
 
     def reads(self, balance: int, *wallets: WalletName, **later: float) -> None:
-        """Turn the clock, read this balance and judge it; nothing is sent."""
+        """Move the clock, read this balance and judge it; nothing is sent."""
         self.clock.at += timedelta(**later)
         self.app.worker_heartbeat("run").show()
         for wallet in wallets or (SHOP,):
@@ -118,126 +118,126 @@ def clock() -> HandClock:
 
 
 @pytest.fixture(params=KINDS)
-def story(
+def scenario(
     request: pytest.FixtureRequest, database: Database, tmp_path: Path, clock: HandClock
-) -> Iterator[Story]:
+) -> Iterator[Scenario]:
     with serving(Service(request.param, clock.now, per_minute=20)) as service:
-        yield Story(database, tmp_path, service, clock)
+        yield Scenario(database, tmp_path, service, clock)
 
 
-def test_a_whole_story_arrives_once_over_a_kill_in_the_middle(story: Story) -> None:
-    story.reads(80)
-    story.deliver()
-    story.reads(40, minutes=5)
-    story.dies_while_sending()
-    story.deliver()
-    story.reads(40, hours=25)
-    story.deliver()
-    story.reads(500, minutes=5)
-    story.deliver()
-    story.deliver()
+def test_every_change_of_an_alert_arrives_once_despite_a_kill(scenario: Scenario) -> None:
+    scenario.reads(80)
+    scenario.deliver()
+    scenario.reads(40, minutes=5)
+    scenario.dies_while_sending()
+    scenario.deliver()
+    scenario.reads(40, hours=25)
+    scenario.deliver()
+    scenario.reads(500, minutes=5)
+    scenario.deliver()
+    scenario.deliver()
 
-    assert ([], 4) == (story.service.refused, len(story.sent))
-    text = [str(document) for document in story.sent]
+    assert ([], 4) == (scenario.service.refused, len(scenario.sent))
+    text = [str(document) for document in scenario.sent]
     assert all("acme/shop" in shown for shown in text[:3])
-    match story.service.kind:
+    match scenario.service.kind:
         case "webhook":
             assert [
                 "balancebot.alert.opened",
                 "balancebot.alert.worsened",
                 "balancebot.alert.reminder",
                 "balancebot.alert.recovered",
-            ] == [document["type"] for document in story.sent]
-            assert 4 == len({taken.headers["webhook-id"] for taken in story.service.taken})
+            ] == [document["type"] for document in scenario.sent]
+            assert 4 == len({taken.headers["webhook-id"] for taken in scenario.service.taken})
         case "pagerduty":
-            assert ["trigger"] * 3 + ["resolve"] == [document["event_action"] for document in story.sent]
-            assert {"1"} == {document["dedup_key"] for document in story.sent}
+            assert ["trigger"] * 3 + ["resolve"] == [document["event_action"] for document in scenario.sent]
+            assert {"1"} == {document["dedup_key"] for document in scenario.sent}
             assert ["warning", "critical", "critical"] == [
-                document["payload"]["severity"] for document in story.sent[:3]
+                document["payload"]["severity"] for document in scenario.sent[:3]
             ]
         case "feishu":
             assert ["orange", "red", "red", "green"] == [
-                document["card"]["header"]["template"] for document in story.sent
+                document["card"]["header"]["template"] for document in scenario.sent
             ]
             mentions = ["<at id=ou_0123456789abcdef></at>" in shown for shown in text]
             assert [False, True, True, False] == mentions
         case "dingtalk":
-            kinds = [document["msgtype"] for document in story.sent]
+            kinds = [document["msgtype"] for document in scenario.sent]
             assert ["actionCard", "markdown", "markdown", "actionCard"] == kinds
-            assert ["13800000000"] == story.sent[1]["at"]["atMobiles"]
-            assert "@13800000000" in story.sent[1]["markdown"]["text"]
+            assert ["13800000000"] == scenario.sent[1]["at"]["atMobiles"]
+            assert "@13800000000" in scenario.sent[1]["markdown"]["text"]
         case "wecom":
             assert ["markdown", "text", "text", "markdown"] == [
-                document["msgtype"] for document in story.sent
+                document["msgtype"] for document in scenario.sent
             ]
             assert (["zhangsan"], ["13800000000"]) == (
-                story.sent[1]["text"]["mentioned_list"],
-                story.sent[1]["text"]["mentioned_mobile_list"],
+                scenario.sent[1]["text"]["mentioned_list"],
+                scenario.sent[1]["text"]["mentioned_mobile_list"],
             )
         case _:
-            assert all(document["title"] and document["message"] for document in story.sent)
-    if story.service.kind not in {"webhook", "pagerduty"}:
+            assert all(document["title"] and document["message"] for document in scenario.sent)
+    if scenario.service.kind not in {"webhook", "pagerduty"}:
         assert all("https://balances.example.com/alerts/1" in shown for shown in text)
 
 
 def test_pagerduty_acknowledges_with_the_alert(database: Database, tmp_path: Path, clock: HandClock) -> None:
     with serving(Service("pagerduty", clock.now)) as service:
-        story = Story(database, tmp_path, service, clock)
-        story.reads(40)
-        story.deliver()
-        story.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
-        story.deliver()
-        story.reads(500, minutes=5)
-        story.deliver()
+        scenario = Scenario(database, tmp_path, service, clock)
+        scenario.reads(40)
+        scenario.deliver()
+        scenario.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
+        scenario.deliver()
+        scenario.reads(500, minutes=5)
+        scenario.deliver()
 
     assert [("trigger", "1"), ("acknowledge", "1"), ("resolve", "1")] == [
-        (document["event_action"], document["dedup_key"]) for document in story.sent
+        (document["event_action"], document["dedup_key"]) for document in scenario.sent
     ]
     assert ("acme/shop", "https://balances.example.com/alerts/1") == (
-        story.sent[0]["payload"]["source"],
-        story.sent[0]["client_url"],
+        scenario.sent[0]["payload"]["source"],
+        scenario.sent[0]["client_url"],
     )
 
 
-def test_an_alert_acknowledged_before_pagerduty_got_it_is_acknowledged_there_at_once(
+def test_an_alert_acknowledged_before_it_reached_pagerduty_is_acknowledged_there_immediately(
     database: Database, tmp_path: Path, clock: HandClock
 ) -> None:
     with serving(Service("pagerduty", clock.now)) as service:
-        story = Story(database, tmp_path, service, clock)
-        story.reads(40)
-        story.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
-        story.deliver()
+        scenario = Scenario(database, tmp_path, service, clock)
+        scenario.reads(40)
+        scenario.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
+        scenario.deliver()
 
-    assert ["trigger", "acknowledge"] == [document["event_action"] for document in story.sent]
+    assert ["trigger", "acknowledge"] == [document["event_action"] for document in scenario.sent]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "database_url"), [("dingtalk", "postgresql"), ("wecom", "sqlite")], indirect=["database_url"]
 )
-def test_a_storm_of_300_alerts_is_a_handful_of_messages_below_the_limit_of_20_a_minute(
+def test_300_openings_within_a_minute_are_a_few_messages_below_the_rate_limit(
     kind: str, database: Database, tmp_path: Path, clock: HandClock
 ) -> None:
     names = [WalletName("acme/shop"), *(WalletName(f"acme/shop{number}") for number in range(1, 300))]
     with serving(Service(kind, clock.now, per_minute=20)) as service:
-        story = Story(database, tmp_path, service, clock, apps=300)
-        for start in range(0, 300, 10):  # the storm lasts for a minute
-            story.reads(40, *names[start : start + 10], seconds=2)
-            story.deliver()
+        scenario = Scenario(database, tmp_path, service, clock, apps=300)
+        for start in range(0, 300, 10):  # they open within a minute
+            scenario.reads(40, *names[start : start + 10], seconds=2)
+            scenario.deliver()
         for _ in range(20):
-            story.clock.at += timedelta(seconds=3)
-            story.deliver()
+            scenario.clock.at += timedelta(seconds=3)
+            scenario.deliver()
         opened = len(service.taken)
-        story.reads(500, *names, minutes=5)
+        scenario.reads(500, *names, minutes=5)
         for _ in range(20):
-            story.clock.at += timedelta(seconds=3)
-            story.deliver()
+            scenario.clock.at += timedelta(seconds=3)
+            scenario.deliver()
 
     assert [] == service.refused
     assert opened <= 15
     assert len(service.taken) - opened <= 5
     states = Counter(
-        delivery.state for delivery in story.app.operate_deliveries.listed(every=True, limit=5000)
+        delivery.state for delivery in scenario.app.operate_deliveries.listed(every=True, limit=5000)
     )
     assert set(states) <= {"delivered", "superseded"}
 
@@ -251,7 +251,7 @@ def test_a_storm_of_300_alerts_is_a_handful_of_messages_below_the_limit_of_20_a_
         ('kind = "pagerduty"', "secret: is missing"),
     ],
 )
-def test_what_cannot_work_is_refused_at_start_without_showing_it(
+def test_an_invalid_channel_is_refused_at_the_start_without_showing_secrets(
     tmp_path: Path, text: str, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "balancebot.toml"
@@ -266,7 +266,7 @@ def test_what_cannot_work_is_refused_at_start_without_showing_it(
     assert ("channels[0]." + expected.partition(":")[0], False) == (faults[0].key, "HIDDEN" in str(faults[0]))
 
 
-def test_a_digest_is_no_incident(tmp_path: Path) -> None:
+def test_a_digest_is_no_incident_in_pagerduty(tmp_path: Path) -> None:
     file = tmp_path / "balancebot.toml"
     file.write_text(
         '[[channels]]\nname = "pager"\nkind = "pagerduty"\nsecret = "s"\n'
@@ -280,18 +280,18 @@ def test_a_digest_is_no_incident(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("is_trouble", "severities"), [(True, ["error"]), (False, [])])
-def test_a_notice_is_an_incident_only_if_somebody_must_act(
+def test_a_notice_is_an_incident_in_pagerduty_only_if_somebody_must_act(
     database: Database, tmp_path: Path, clock: HandClock, is_trouble: bool, severities: list[str]
 ) -> None:
     with serving(Service("pagerduty", clock.now)) as service:
-        story = Story(database, tmp_path, service, clock)
+        scenario = Scenario(database, tmp_path, service, clock)
         notice = NoticeMessage(at=NOON, title=sentence("The database is damaged"), is_trouble=is_trouble)
         with database.write() as conn:
             outbox.enqueue_plain(
                 conn, message=notice, destinations=[Destination("ops", "pagerduty")], now=NOON
             )
-        story.deliver()
+        scenario.deliver()
 
-        assert severities == [document["payload"]["severity"] for document in story.sent]
+        assert severities == [document["payload"]["severity"] for document in scenario.sent]
         with database.read() as conn:
             assert ((), 0) == (channel_failures.current(conn), outbox.num_pending(conn))

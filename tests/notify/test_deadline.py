@@ -1,4 +1,4 @@
-"""No server holds a request for longer than its time-out, however it spreads its bytes, nor fills the memory."""
+"""No server can delay a request beyond its timeout or fill the memory, however it sends its bytes."""
 
 import socket
 import ssl
@@ -34,7 +34,7 @@ NO_ANSWER = ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=no_answer("time
 
 @contextmanager
 def trickling(pieces: Sequence[bytes]) -> Iterator[str]:
-    """Serve `pieces` at once, then a byte every tenth of a second for six; yields the address."""
+    """Send `pieces` immediately, then a byte every tenth of a second for six seconds; yield the address."""
     stopping = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -99,7 +99,7 @@ def test_a_webhook_that_trickles_delays_no_other_destination(renderer: Renderer)
 
 @contextmanager
 def answering(*pieces: bytes, half_closed: bool = False, tls: bool = False) -> Iterator[str]:
-    """Serve `pieces` to one request, then close the connection, or only our way to send; yields the address."""
+    """Send `pieces` to one request, then close the connection or only its sending half; yield the address."""
     listener = socket.create_server(("127.0.0.1", 0))
     context = None
     if tls:
@@ -154,7 +154,7 @@ def test_an_answer_without_end_is_cut_off_and_in_doubt(renderer: Renderer) -> No
     )
 
 
-def test_an_untrusted_certificate_is_reported_as_such(renderer: Renderer) -> None:
+def test_an_untrusted_certificate_is_reported(renderer: Renderer) -> None:
     with answering(tls=True) as address:
         outcome = posted_to(address, renderer)
 

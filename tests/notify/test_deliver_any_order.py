@@ -1,7 +1,7 @@
-"""Whatever happens, the latest notification of every alert is sent exactly once, and in order.
+"""In any order of events, the latest notification of every alert is sent exactly once, and in order.
 
 A state machine opens, worsens and closes alerts while requests and answers are lost, arrive late or are refused, and
-processes die and are replaced; then all is well again, and the messages of the channel are compared with what was decided.
+processes die and are replaced; then all faults end, and the messages of the channel are compared with the decisions.
 """
 
 import shutil
@@ -36,7 +36,7 @@ from tests.outbox_bench import (
 )
 
 
-class Course(RuleBasedStateMachine):
+class DeliveryMachine(RuleBasedStateMachine):
     """One destination, a few alerts, one process at a time."""
 
     template: Path
@@ -117,7 +117,7 @@ class Course(RuleBasedStateMachine):
         self.bench.restart()
 
     def _comes_late(self, channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """The answer is lost, and the message appears when nobody waits for it any more."""
+        """The answer is lost, and the message appears after the request was given up."""
         if outgoing.action is not Action.EDIT:
             self.under_way.append(outgoing)
         return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=verbatim("no answer"))
@@ -128,7 +128,7 @@ class Course(RuleBasedStateMachine):
         self.under_way.clear()
 
     def teardown(self) -> None:
-        """Let all be well until nothing is left to do, and compare the books."""
+        """Deliver without faults until nothing is left, and compare the messages with the decisions."""
         try:
             self._late_ones_arrive()
             self.bench.slack.outcomes.clear()
@@ -189,7 +189,7 @@ def _shown(message: SentMessage, alert_id: str) -> str | None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_the_latest_state_is_sent_exactly_once_in_any_order_of_events(sqlite_template: Path) -> None:
-    class FromTemplate(Course):
+    class FromTemplate(DeliveryMachine):
         template = sqlite_template
 
     run_state_machine_as_test(

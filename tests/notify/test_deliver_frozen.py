@@ -1,4 +1,4 @@
-"""One that was replaced sends nothing when it wakes; if it was too late for that, the double is deleted."""
+"""A frozen worker that was replaced sends nothing when it continues; a request that was already sent is deleted."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.patience import PATIENCE
 
 
 def frozen_in(bench: Bench, moment: Outcome) -> Callable[[], None]:
-    """Freeze the first worker in the midst of sending; return what wakes it and waits until it has done."""
+    """Freeze the first worker while it sends; return a function that continues it and waits for its end."""
     asleep, awake = threading.Event(), threading.Event()
 
     def freezes(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
@@ -39,7 +39,7 @@ def frozen_in(bench: Bench, moment: Outcome) -> Callable[[], None]:
     return wake
 
 
-def test_it_takes_its_own_message_back(bench: Bench) -> None:
+def test_a_replaced_worker_deletes_its_own_duplicate(bench: Bench) -> None:
     bench.open()
     wake = frozen_in(bench, arrives)
     bench.restart()
@@ -50,7 +50,7 @@ def test_it_takes_its_own_message_back(bench: Bench) -> None:
     assert ["opened"] == bench.slack.received()
 
 
-def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
+def test_the_message_of_a_worker_that_died_after_sending_is_found(bench: Bench) -> None:
     bench.open()
     wake = frozen_in(bench, loses_the_answer)
     bench.restart()
@@ -64,7 +64,7 @@ def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
     assert 1 == report.deleted
 
 
-def test_its_message_is_deleted_if_another_message_was_sent_meanwhile(bench: Bench) -> None:
+def test_a_late_message_is_deleted_if_another_message_was_sent_meanwhile(bench: Bench) -> None:
     alert = bench.open()
     wake = frozen_in(bench, loses_the_answer)
     bench.restart()
@@ -92,7 +92,7 @@ def test_a_late_edit_is_followed_by_the_latest_one(bench: Bench) -> None:
     assert latest == bench.slack.messages[0].edits[-1]
 
 
-def test_a_worker_without_signs_of_life_sends_nothing(bench: Bench) -> None:
+def test_a_worker_without_a_heartbeat_sends_nothing(bench: Bench) -> None:
     bench.open()
     bench.pass_by(seconds=20)
 

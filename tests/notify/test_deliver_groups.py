@@ -1,4 +1,4 @@
-"""Many openings at once are one living message."""
+"""Many openings at the same time are one living message."""
 
 from dataclasses import replace
 
@@ -29,13 +29,13 @@ def test_more_openings_than_the_limit_are_one_message_for_each_destination(bench
     assert [str(alert) for alert in alerts] == members(message.message)
 
 
-def test_openings_up_to_the_limit_are_messages_of_their_own(bench: Bench) -> None:
+def test_openings_up_to_the_limit_are_separate_messages(bench: Bench) -> None:
     opened(bench, 5)
 
     assert ["opened"] * 5 == bench.slack.received()
 
 
-def test_what_opens_within_a_minute_joins_by_an_edit_and_one_answer(bench: Bench) -> None:
+def test_alerts_that_open_within_a_minute_join_the_group_by_an_edit_and_one_reply(bench: Bench) -> None:
     alerts = opened(bench, 6)
     late = [bench.open([OPS, MAIL]) for _ in range(2)]
 
@@ -51,7 +51,7 @@ def test_what_opens_within_a_minute_joins_by_an_edit_and_one_answer(bench: Bench
     assert tuple(str(alert) for alert in late) == new(answer.message)
 
 
-def test_what_opens_later_is_a_message_of_its_own(bench: Bench) -> None:
+def test_alerts_that_open_later_are_separate_messages(bench: Bench) -> None:
     opened(bench, 6)
     bench.open()
 
@@ -76,7 +76,7 @@ def test_later_messages_of_a_member_edit_the_group_and_reply_below_it(bench: Ben
     assert latest == members_of(living.edits[-1])[2]
 
 
-def test_two_members_that_change_at_once_make_one_edit(bench: Bench) -> None:
+def test_changes_of_two_members_at_the_same_time_are_one_edit(bench: Bench) -> None:
     alerts = opened(bench, 6)
     first = bench.edit(alerts[0], acknowledged_by="ada")
     second = bench.edit(alerts[1], acknowledged_by="ada")
@@ -87,7 +87,7 @@ def test_two_members_that_change_at_once_make_one_edit(bench: Bench) -> None:
     assert [[first, second]] == [members_of(edit)[:2] for edit in living.edits]
 
 
-def test_what_happens_while_the_group_waits_is_in_its_message(bench: Bench) -> None:
+def test_changes_while_the_group_is_pending_are_in_its_message(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
     alerts = opened(bench, 6)
     recovered = bench.enqueue(alerts[0], Reason.RECOVERED, severity=Severity.OK)
@@ -110,7 +110,7 @@ def test_a_group_in_doubt_is_sent_once(bench: Bench) -> None:
     assert ["GroupMessage", "> GroupMessage"] == bench.slack.received()
 
 
-def test_a_member_whose_group_message_was_deleted_is_posted_anew(bench: Bench) -> None:
+def test_a_member_whose_group_message_was_deleted_is_posted_separately(bench: Bench) -> None:
     alerts = opened(bench, 6)
     bench.slack.messages.clear()
     bench.enqueue(alerts[0], Reason.RECOVERED)
@@ -120,7 +120,7 @@ def test_a_member_whose_group_message_was_deleted_is_posted_anew(bench: Bench) -
     assert ["recovered"] == bench.slack.received()
 
 
-def test_two_members_whose_group_message_was_deleted_are_a_message_each(bench: Bench) -> None:
+def test_two_members_whose_group_message_was_deleted_get_a_message_each(bench: Bench) -> None:
     alerts = opened(bench, 6)
     bench.slack.messages.clear()
     bench.enqueue(alerts[0], Reason.WORSENED)
@@ -131,7 +131,7 @@ def test_two_members_whose_group_message_was_deleted_are_a_message_each(bench: B
     assert ["worsened", "recovered"] == bench.slack.received()
 
 
-def test_a_member_that_joins_a_group_whose_message_was_deleted_posts_the_whole_group_anew(
+def test_a_member_that_joins_a_group_whose_message_was_deleted_posts_the_group_again(
     bench: Bench,
 ) -> None:
     alerts = opened(bench, 6)

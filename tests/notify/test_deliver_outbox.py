@@ -1,4 +1,4 @@
-"""Every notification is sent once, whatever the channel, the network and the process do in between."""
+"""Every notification is sent once, despite failures of the channel, the network and the process."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ from tests.patience import PATIENCE
 dying = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def test_a_notification_is_sent_and_settled(bench: Bench) -> None:
+def test_a_notification_is_sent_and_its_delivery_ends(bench: Bench) -> None:
     alert = bench.open([OPS, MAIL])
 
     report = bench.run()
@@ -48,7 +48,7 @@ def test_a_notification_is_sent_and_settled(bench: Bench) -> None:
     assert ["opened", "> recovered"] == bench.mail.received("finance@example.com")
 
 
-def test_nothing_is_sent_again(bench: Bench) -> None:
+def test_a_delivered_notification_is_not_sent_again(bench: Bench) -> None:
     bench.open()
 
     bench.run()
@@ -72,7 +72,9 @@ def test_a_failed_delivery_is_tried_again_at_least_every_30_seconds_in_the_first
 
 
 @pytest.mark.parametrize("outcome", [loses_the_answer, loses_the_request])
-def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench, outcome: Outcome) -> None:
+def test_a_message_with_a_lost_answer_is_searched_for_before_it_is_sent_again(
+    bench: Bench, outcome: Outcome
+) -> None:
     bench.slack.outcomes["#ops"] = [outcome]
     bench.open()
 
@@ -85,10 +87,10 @@ def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench,
 
 @pytest.mark.parametrize("jump", [{"hours": 9}, {"hours": -9}, {"days": 60}, {"days": -60}])
 @pytest.mark.parametrize("others", [0, 1])
-def test_what_is_in_doubt_is_found_however_wrong_the_clock_was(
+def test_a_message_in_doubt_is_found_even_if_the_clock_was_wrong(
     bench: Bench, jump: dict[str, float], others: int
 ) -> None:
-    """The channel's own order says where the search ends, as Slack's timestamps do."""
+    """The search is limited by the order of the channel's refs, like Slack's timestamps, not by the clock."""
     for _ in range(others):
         bench.open()
         bench.run()
@@ -106,7 +108,7 @@ def test_what_is_in_doubt_is_found_however_wrong_the_clock_was(
 
 @dying
 @pytest.mark.parametrize("outcome", [killed_before, killed_after])
-def test_a_process_that_dies_while_it_sends_is_replaced_and_nothing_stands_twice(
+def test_a_process_that_dies_while_sending_is_replaced_without_duplicates(
     bench: Bench, outcome: Outcome
 ) -> None:
     bench.slack.outcomes["#ops"] = [outcome]
@@ -119,7 +121,7 @@ def test_a_process_that_dies_while_it_sends_is_replaced_and_nothing_stands_twice
     assert ["opened"] == bench.slack.received()
 
 
-def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
+def test_changes_during_an_outage_of_the_channel_are_merged(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
     alert = bench.open()
     bench.run()
@@ -132,7 +134,7 @@ def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
     assert ["superseded"] * 4 + ["delivered"] == bench.states()
 
 
-def test_an_alert_that_opened_and_recovered_unnotified_is_one_message(bench: Bench) -> None:
+def test_an_opening_and_a_recovery_during_an_outage_are_one_message(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.SERVER)]
     alert = bench.open()
     bench.run()
@@ -154,7 +156,7 @@ def test_an_opening_in_doubt_is_searched_for_before_its_recovery_is_sent(bench: 
     assert ["opened", "> recovered"] == bench.slack.received()
 
 
-def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_so(bench: Bench) -> None:
+def test_a_channel_without_search_gets_the_message_again_and_the_report_counts_it(bench: Bench) -> None:
     bench.mail.outcomes["finance@example.com"] = [loses_the_answer]
     alert = bench.open([MAIL])
     bench.run()
@@ -172,12 +174,12 @@ def test_a_message_always_in_doubt_is_repeated_rarely_and_reported_elsewhere(ben
     bench.mail.outcomes["finance@example.com"] = [loses_the_answer] * 6
     bench.open([MAIL])
 
-    told_elsewhere = []
+    reported_elsewhere = []
     for _ in range(60):
         bench.run(seconds=1)
-        told_elsewhere.append(bench.slack.received())
+        reported_elsewhere.append(bench.slack.received())
     assert ["opened"] * 3 == bench.mail.received("finance@example.com")
-    assert ([], ["ChannelFailureMessage"]) == (told_elsewhere[20], told_elsewhere[-1])
+    assert ([], ["ChannelFailureMessage"]) == (reported_elsewhere[20], reported_elsewhere[-1])
     assert 1 == len({message.delivery_id for message in bench.mail.messages})
 
     for _ in range(240):
@@ -203,7 +205,7 @@ def test_a_message_does_not_wait_for_one_in_doubt(bench: Bench) -> None:
     assert 0 == report.num_pending
 
 
-def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
+def test_a_hanging_destination_delays_no_other(bench: Bench) -> None:
     released = threading.Event()
 
     def hangs(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
@@ -225,7 +227,7 @@ def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
     assert ["opened"] == bench.slack.received("#ops")
 
 
-def test_a_destination_is_spared_for_as_long_as_it_asks_and_no_other_is(bench: Bench) -> None:
+def test_a_retry_after_pauses_only_its_destination(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(seconds=40))]
     bench.open([OPS, MARKETING])
     bench.run()
@@ -239,7 +241,7 @@ def test_a_destination_is_spared_for_as_long_as_it_asks_and_no_other_is(bench: B
     assert ["opened", "opened"] == bench.slack.received()
 
 
-def test_a_deleted_message_is_not_edited_and_the_next_one_is_posted_anew(bench: Bench) -> None:
+def test_a_deleted_message_is_not_edited_and_the_next_message_is_a_new_one(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
@@ -254,7 +256,7 @@ def test_a_deleted_message_is_not_edited_and_the_next_one_is_posted_anew(bench: 
 
 
 @pytest.mark.parametrize("reason", [Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED])
-def test_a_change_of_a_deleted_message_is_a_new_message_at_once_without_a_reply(
+def test_a_change_of_a_deleted_message_is_immediately_a_new_message_without_a_reply(
     bench: Bench, reason: Reason
 ) -> None:
     alert = bench.open()
@@ -268,7 +270,7 @@ def test_a_change_of_a_deleted_message_is_a_new_message_at_once_without_a_reply(
     assert (latest, None, []) == (message.message, message.below, message.edits)
 
 
-def test_what_follows_a_new_message_is_sent_as_a_reply(bench: Bench) -> None:
+def test_changes_after_a_new_message_are_replies(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
@@ -282,7 +284,7 @@ def test_what_follows_a_new_message_is_sent_as_a_reply(bench: Bench) -> None:
     assert ([latest], latest, fresh.ref) == (fresh.edits, answer.message, answer.below)
 
 
-def test_a_fresh_message_whose_answer_was_lost_is_found(bench: Bench) -> None:
+def test_a_new_message_with_a_lost_answer_is_found(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.messages.clear()
@@ -311,7 +313,7 @@ def test_a_message_of_a_process_that_died_is_found_by_the_next(bench: Bench) -> 
     assert ["worsened"] == bench.slack.received()
 
 
-def test_an_edit_that_fails_otherwise_holds_up_no_answer(bench: Bench) -> None:
+def test_a_failing_edit_delays_no_reply(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED)]
@@ -322,7 +324,7 @@ def test_an_edit_that_fails_otherwise_holds_up_no_answer(bench: Bench) -> None:
     assert ["opened", "> worsened"] == bench.slack.received()
 
 
-def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:
+def test_the_living_message_is_edited_once_to_the_latest_state(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.edit(alert, acknowledged_by="ada")
@@ -334,7 +336,7 @@ def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:
     assert [latest] == bench.slack.messages[0].edits
 
 
-def test_a_poisoned_message_does_not_block_its_destination(bench: Bench) -> None:
+def test_a_message_that_always_fails_does_not_block_its_destination(bench: Bench) -> None:
     poisoned = [bench.open(), bench.open()]
     bench.slack.refuse = {f"{alert}": ChannelErrorKind.SERVER for alert in poisoned}
     bench.run()
@@ -384,11 +386,11 @@ def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hou
     assert ["opened", "opened"] == bench.slack.received()
 
 
-def test_a_bug_in_a_channel_neither_loses_the_message_nor_stops_the_lane(bench: Bench) -> None:
-    def stumbles(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+def test_an_exception_in_a_channel_neither_loses_the_message_nor_stops_the_queue(bench: Bench) -> None:
+    def raises(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         raise KeyError("secret")
 
-    bench.slack.outcomes["#ops"] = [stumbles]
+    bench.slack.outcomes["#ops"] = [raises]
     bench.open()
     bench.open()
 

@@ -1,4 +1,4 @@
-"""What only a person can repair is reported through the other channel, and shown until it is repaired."""
+"""A failure that only a person can fix is reported through the other channel, and shown until it is fixed."""
 
 import time
 from datetime import timedelta
@@ -33,7 +33,7 @@ def standing(bench: Bench) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     "kind", [ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION, ChannelErrorKind.REJECTED]
 )
-def test_it_is_reported_once_through_the_other_channel_until_it_is_repaired(
+def test_a_failure_is_reported_once_through_the_other_channel_until_it_is_fixed(
     bench: Bench, kind: ChannelErrorKind
 ) -> None:
     bench.slack.outcomes["#ops"] = [fails(kind)] * 3
@@ -49,7 +49,7 @@ def test_it_is_reported_once_through_the_other_channel_until_it_is_repaired(
     assert [] == standing(bench)
 
 
-def test_the_next_episode_is_notified_again(bench: Bench) -> None:
+def test_the_next_failure_is_reported_again(bench: Bench) -> None:
     for _ in range(2):
         bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.AUTH)]
         bench.open()
@@ -92,7 +92,7 @@ def test_a_delivery_that_was_given_up_is_reported_and_stays_recorded(bench: Benc
     assert [("slack", "#ops", "server")] == standing(bench)
 
 
-def test_what_waits_for_a_channel_that_left_the_configuration_is_given_up(database: Database) -> None:
+def test_deliveries_of_a_removed_channel_are_given_up(database: Database) -> None:
     bench = Bench(database, channels=["email"])
     bench.open([OPS, MAIL])
 
@@ -102,7 +102,7 @@ def test_what_waits_for_a_channel_that_left_the_configuration_is_given_up(databa
     assert ("slack is no longer configured: what waits for #ops is given up",) == report.faults
 
 
-def answers_with_what_no_database_takes(
+def answers_with_text_that_cannot_be_stored(
     channel: FakeChannel, outgoing: OutgoingMessage
 ) -> MessageRef | ChannelError:
     channel.put(outgoing)
@@ -110,7 +110,7 @@ def answers_with_what_no_database_takes(
 
 
 def test_an_outcome_that_cannot_be_stored_stops_no_other_destination_and_is_in_doubt(bench: Bench) -> None:
-    bench.slack.outcomes["#ops"] = [answers_with_what_no_database_takes]
+    bench.slack.outcomes["#ops"] = [answers_with_text_that_cannot_be_stored]
     bench.open([OPS, MAIL])
 
     bench.run(seconds=1)
@@ -124,7 +124,9 @@ def test_an_outcome_that_cannot_be_stored_stops_no_other_destination_and_is_in_d
 
 
 @pytest.mark.parametrize("words", ["no\0w busy", "\ud800", "\x1b[31mred\x07"])
-def test_foreign_words_in_an_error_are_stored_and_shown_clean(bench: Bench, words: str) -> None:
+def test_text_from_outside_in_an_error_is_cleaned_before_it_is_stored_and_shown(
+    bench: Bench, words: str
+) -> None:
     def outcome(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         return ChannelError(kind=ChannelErrorKind.AUTH, message=verbatim(f"450 {words}"))
 
@@ -137,7 +139,7 @@ def test_foreign_words_in_an_error_are_stored_and_shown_clean(bench: Bench, word
     assert "opened" in bench.mail.received("finance@example.com")
 
 
-def test_an_unreasonable_wait_is_bounded_and_reported_through_the_other_channel(bench: Bench) -> None:
+def test_an_unreasonable_retry_after_is_limited_and_reported_through_the_other_channel(bench: Bench) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(days=100))]
     bench.open()
 
@@ -150,7 +152,7 @@ def test_an_unreasonable_wait_is_bounded_and_reported_through_the_other_channel(
     assert (["opened"], []) == (bench.slack.received(), standing(bench))
 
 
-def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Bench) -> None:
+def test_a_refused_edit_is_given_up_and_is_no_failure_of_the_channel(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.edit(alert)
@@ -166,7 +168,7 @@ def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Benc
     assert ["delivered", "gave_up"] == bench.states()
 
 
-def test_one_run_reports_a_refusal_though_the_other_channel_had_finished_before(bench: Bench) -> None:
+def test_a_refusal_is_reported_in_the_same_run_even_if_the_other_channel_had_finished(bench: Bench) -> None:
     def refuses_late(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         deadline = time.monotonic() + PATIENCE
         while not bench.mail.received("finance@example.com") and time.monotonic() < deadline:

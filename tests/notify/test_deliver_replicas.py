@@ -1,4 +1,4 @@
-"""Any number of processes deliver at the same time: the work is shared, and everything is sent once and in order."""
+"""Several processes deliver at the same time: they share the work, and everything is sent once and in order."""
 
 import random
 import threading
@@ -22,7 +22,7 @@ from tests.patience import PATIENCE
 DESTINATIONS = [Destination("slack", f"#room-{number}") for number in range(4)]
 
 
-def news_in(channel: FakeChannel, destination: str, alert_id: int) -> list[str]:
+def notes_in(channel: FakeChannel, destination: str, alert_id: int) -> list[str]:
     return [
         message.message.context.note
         for message in channel.messages
@@ -43,7 +43,7 @@ def test_four_processes_send_everything_once_and_in_order(bench: Bench) -> None:
     ]
     for _, destination in DESTINATIONS:
         bench.slack.outcomes[destination] = chance.choices(outcomes, k=40)
-    everybody = [bench.deliver, *(bench.worker() for _ in range(3))]
+    all_workers = [bench.deliver, *(bench.worker() for _ in range(3))]
     alerts = [bench.alert() for _ in range(4)]
     decided: list[str] = []
 
@@ -51,7 +51,7 @@ def test_four_processes_send_everything_once_and_in_order(bench: Bench) -> None:
         decided.append(f"{number}")
         for alert_id in alerts:
             bench.enqueue(alert_id, reason, DESTINATIONS, note=f"{number}")
-        _deliver_all_at_once(everybody)
+        _deliver_concurrently(all_workers)
         bench.run(seconds=1)
     for _ in range(60):
         bench.run(seconds=30)
@@ -64,11 +64,11 @@ def test_four_processes_send_everything_once_and_in_order(bench: Bench) -> None:
     assert 0 == num_pending
     for _, destination in DESTINATIONS:
         for alert_id in alerts:
-            heard = news_in(bench.slack, destination, alert_id)
-            assert ([note for note in decided if note in heard], "3") == (heard, heard[-1])
+            sent = notes_in(bench.slack, destination, alert_id)
+            assert ([note for note in decided if note in sent], "3") == (sent, sent[-1])
 
 
-def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None:
+def test_a_run_waits_for_deliveries_of_another_process(bench: Bench) -> None:
     arrived = threading.Event()
 
     def is_slow(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
@@ -87,8 +87,8 @@ def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None
     assert (0, ["opened"]) == (report.num_pending, bench.slack.received())
 
 
-def test_of_two_that_plan_at_the_same_time_one_gets_the_queue(bench: Bench) -> None:
-    """The first one claims a row that it has just made, which the other one's query began too early to see."""
+def test_of_two_processes_that_plan_at_the_same_time_one_gets_the_queue(bench: Bench) -> None:
+    """The first process claims a row that it has just added, which the query of the other began too early to see."""
     if bench.database.is_sqlite:
         pytest.skip("SQLite lets one transaction write at a time")
     members = [bench.open() for _ in range(6)]
@@ -104,11 +104,11 @@ def test_of_two_that_plan_at_the_same_time_one_gets_the_queue(bench: Bench) -> N
             conn, OPS, worker_id=worker, group_over=5, can_edit=True, has_threads=True, now=bench.clock.now()
         )
 
-    def plan_too() -> None:
+    def plan_concurrently() -> None:
         with bench.database.write() as conn:
             plans.append(plan(conn, "worker-1"))
 
-    other = threading.Thread(target=plan_too)
+    other = threading.Thread(target=plan_concurrently)
     with bench.database.write() as conn:
         first = plan(conn, "worker-0")
         assert first is not None
@@ -133,7 +133,7 @@ def _wait_for_a_lock(database: Database) -> None:
     raise AssertionError("nobody waits")
 
 
-def test_what_was_sent_meanwhile_is_not_sent_again_as_a_part_of_another(bench: Bench) -> None:
+def test_a_message_sent_by_another_process_is_not_sent_again_in_a_merged_message(bench: Bench) -> None:
     alert = bench.open()
     bench.run()
     bench.enqueue(alert, Reason.WORSENED)
@@ -152,8 +152,8 @@ def test_what_was_sent_meanwhile_is_not_sent_again_as_a_part_of_another(bench: B
         assert queues.claim(conn, OPS, reply, worker_id="worker-0", now=now) is None
 
 
-def _deliver_all_at_once(everybody: list[DeliverOutbox]) -> None:
-    threads = [threading.Thread(target=deliver.run) for deliver in everybody]
+def _deliver_concurrently(all_workers: list[DeliverOutbox]) -> None:
+    threads = [threading.Thread(target=deliver.run) for deliver in all_workers]
     for thread in threads:
         thread.start()
     for thread in threads:

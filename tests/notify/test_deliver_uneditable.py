@@ -1,4 +1,4 @@
-"""A message that is too old to be edited: what changes is sent as replies, once, and people are told why, once."""
+"""A message that is too old to be edited: changes are sent as replies, once, and the reason is reported once."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -37,7 +37,7 @@ def standing(bench: Bench) -> list[str]:
         return [str(failure.message) for failure in channel_failures.current(conn)]
 
 
-def test_a_change_without_a_message_of_its_own_is_sent_as_a_quiet_reply(bench: Bench, alert: int) -> None:
+def test_an_edit_is_sent_as_a_reply_without_a_mention(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.edit(alert, acknowledged_by="Li")
 
@@ -49,7 +49,7 @@ def test_a_change_without_a_message_of_its_own_is_sent_as_a_quiet_reply(bench: B
     assert ["delivered", "delivered", "delivered"] == bench.states()
 
 
-def test_several_such_changes_are_one_reply_with_the_latest(bench: Bench, alert: int) -> None:
+def test_several_edits_are_one_reply_with_the_latest_state(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.edit(alert)
     bench.edit(alert, acknowledged_by="Li")
@@ -60,7 +60,7 @@ def test_several_such_changes_are_one_reply_with_the_latest(bench: Bench, alert:
     assert "Li" == getattr(reply.message, "alert").acknowledged_by  # noqa: B009 -- ditto
 
 
-def test_the_end_of_an_alert_is_sent_once_and_shown_in_the_channel_too(bench: Bench, alert: int) -> None:
+def test_the_end_of_an_alert_is_sent_once_as_a_broadcast_reply(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.enqueue(alert, Reason.RECOVERED, closed_at=bench.clock.now())
 
@@ -71,7 +71,7 @@ def test_the_end_of_an_alert_is_sent_once_and_shown_in_the_channel_too(bench: Be
     assert [False, True] == [message.broadcast for message in bench.slack.messages]
 
 
-def test_a_reminder_is_no_more_than_a_reply(bench: Bench, alert: int) -> None:
+def test_a_reminder_is_only_a_reply(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.enqueue(alert, Reason.REMINDER)
 
@@ -81,7 +81,7 @@ def test_a_reminder_is_no_more_than_a_reply(bench: Bench, alert: int) -> None:
     assert [False, False] == [message.broadcast for message in bench.slack.messages]
 
 
-def test_a_reply_that_went_ahead_of_its_edit_is_not_repeated(bench: Bench, alert: int) -> None:
+def test_a_reply_sent_before_its_failed_edit_is_not_repeated(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(seconds=30))]
     bench.enqueue(alert, Reason.REMINDER)
     bench.run(seconds=1)
@@ -114,7 +114,7 @@ def test_changes_of_the_members_of_a_group_are_replies_too(bench: Bench) -> None
     }
 
 
-def test_the_notice_is_sent_once_even_if_younger_messages_can_be_edited(bench: Bench, alert: int) -> None:
+def test_the_notice_is_sent_once_even_if_newer_messages_can_be_edited(bench: Bench, alert: int) -> None:
     for _ in range(3):
         bench.slack.outcomes["#ops"] = [TOO_OLD]
         bench.edit(alert)
@@ -136,7 +136,7 @@ def test_the_notice_is_sent_once_even_if_younger_messages_can_be_edited(bench: B
     assert () == status.refusals
 
 
-def test_it_is_over_when_a_message_as_old_is_edited(bench: Bench, alert: int) -> None:
+def test_the_failure_ends_when_a_message_of_the_same_age_is_edited(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.edit(alert)
     bench.run(seconds=1)
@@ -148,7 +148,7 @@ def test_it_is_over_when_a_message_as_old_is_edited(bench: Bench, alert: int) ->
 
 
 class Shop:
-    """A bot that watches one wallet, and sends to a Slack workspace and a mail server."""
+    """A bot that watches one wallet and sends to a Slack workspace and a mail server."""
 
     def __init__(self, database: Database, folder: Path, slack: SlackStandIn, mail: SmtpStandIn) -> None:
         self.clock = HandClock()

@@ -1,4 +1,4 @@
-"""The receiver that docs/channels/webhook.md shows verifies what is sent, and nothing else."""
+"""The receiver shown in docs/channels/webhook.md accepts our signatures and no others."""
 
 import re
 from datetime import timedelta

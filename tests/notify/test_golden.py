@@ -1,6 +1,6 @@
-"""Every message, word for word, in both languages: as Slack shows it, as a mail's text, and as a card.
+"""Every message in both languages: as Slack shows it, as the text of a mail, and as a card.
 
-Of a few messages that show every part, the markup too; of the others the markup is checked by rules, here for mail and
+For a few messages that show every part also the markup; the markup of the others is checked by rules, here for mail and
 in `test_block_kit.py` for Slack.
 """
 
@@ -21,7 +21,7 @@ from balancebot.notify.preview import slack_preview
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import buttons_for, message_of
 from tests.notify import golden
-from tests.notify.every_message import EVERYTHING
+from tests.notify.every_message import ALL_MESSAGES
 from tests.notify.examples import outgoing
 
 ZONES = {"en": ZoneInfo("UTC"), "zh-CN": ZoneInfo("Asia/Shanghai")}
@@ -40,7 +40,7 @@ MAX_MAIL = 102_000
 """Gmail cuts what is longer."""
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
-every_message = pytest.mark.parametrize("name", EVERYTHING)
+every_message = pytest.mark.parametrize("name", ALL_MESSAGES)
 both_languages = pytest.mark.parametrize("language", LANGUAGES)
 
 
@@ -55,21 +55,23 @@ def renderer_of(language: str) -> Renderer:
 
 
 def message_in(name: str, language: str) -> Message:
-    told = EVERYTHING[name]
-    return replace(told, language=language) if isinstance(told, DigestMessage) else told
+    message = ALL_MESSAGES[name]
+    return replace(message, language=language) if isinstance(message, DigestMessage) else message
 
 
 def in_slack(name: str, language: str) -> dict[str, dict[str, object]]:
-    """Return the living message, and where there are any the answer in its thread and what a webhook posts instead."""
-    told, renderer = message_in(name, language), renderer_of(language)
-    look = Action.EDIT if isinstance(told, AlertMessage) else Action.POST
+    """Return the living message and, if they exist, the reply in its thread and the message of a webhook."""
+    message, renderer = message_in(name, language), renderer_of(language)
+    action = Action.EDIT if isinstance(message, AlertMessage) else Action.POST
     sent = {
         "message": message_of(
-            renderer, outgoing(told, action=look), buttons=buttons_for(told, renderer.words_for(told))
+            renderer,
+            outgoing(message, action=action),
+            buttons=buttons_for(message, renderer.words_for(message)),
         )
     }
-    if isinstance(told, AlertMessage) or (isinstance(told, GroupMessage) and told.new):
-        reply = outgoing(told, action=Action.REPLY, thread=THREAD)
+    if isinstance(message, AlertMessage) or (isinstance(message, GroupMessage) and message.new):
+        reply = outgoing(message, action=Action.REPLY, thread=THREAD)
         sent["reply"] = message_of(renderer, reply)
         sent["by webhook"] = message_of(renderer, reply, alone=True)
     return {kind: {"text": message.text, "blocks": message.blocks} for kind, message in sent.items()}
@@ -77,8 +79,8 @@ def in_slack(name: str, language: str) -> dict[str, dict[str, object]]:
 
 @cache
 def mail_of(name: str, language: str) -> Mail:
-    told = outgoing(message_in(name, language), destination="finance@example.com")
-    return compose(told, renderer_of(language), sender=address("balances@example.com"))
+    mail = outgoing(message_in(name, language), destination="finance@example.com")
+    return compose(mail, renderer_of(language), sender=address("balances@example.com"))
 
 
 def as_mail(name: str, language: str) -> tuple[str, str, str]:
@@ -92,7 +94,7 @@ def as_mail(name: str, language: str) -> tuple[str, str, str]:
 
 @both_languages
 @every_message
-def test_a_message_reads_as_it_was_looked_at(name: str, language: str, update: bool) -> None:
+def test_a_message_equals_its_golden_file(name: str, language: str, update: bool) -> None:
     subject, text, _ = as_mail(name, language)
     slack = "".join(
         f"\nSlack {kind}: {sent['text']}\n{slack_preview(sent)}\n"
@@ -102,10 +104,10 @@ def test_a_message_reads_as_it_was_looked_at(name: str, language: str, update: b
 
 
 @both_languages
-def test_a_card_reads_as_it_was_looked_at(language: str, update: bool) -> None:
-    """Feishu, DingTalk and WeCom show the same words; each sets them in its own way (test_posting_channels.py)."""
+def test_a_card_equals_its_golden_file(language: str, update: bool) -> None:
+    """Feishu, DingTalk and WeCom show the same text, each with its own markup (test_posting_channels.py)."""
     cards = []
-    for name in EVERYTHING:
+    for name in ALL_MESSAGES:
         card = content_of(outgoing(message_in(name, language)), renderer_of(language))
         cards.append(f"== {name}\n{card.headline}\n\n{card.text}\n[{card.link_text}] {card.link}\n")
     golden.compare(f"{language}/cards.txt", "\n".join(cards), update=update)
@@ -113,7 +115,7 @@ def test_a_card_reads_as_it_was_looked_at(language: str, update: bool) -> None:
 
 @both_languages
 @pytest.mark.parametrize("name", WITH_MARKUP)
-def test_the_markup_of_a_message_stands_as_it_was_looked_at(name: str, language: str, update: bool) -> None:
+def test_the_markup_of_a_message_equals_its_golden_file(name: str, language: str, update: bool) -> None:
     sent = json.dumps(in_slack(name, language), ensure_ascii=False, indent=1) + "\n"
     golden.compare(f"{language}/{name}.slack.json", sent, update=update)
     golden.compare(f"{language}/{name}.html", as_mail(name, language)[2], update=update)
@@ -121,26 +123,26 @@ def test_the_markup_of_a_message_stands_as_it_was_looked_at(name: str, language:
 
 @both_languages
 @every_message
-def test_the_html_of_a_mail_is_sane(name: str, language: str) -> None:
+def test_the_html_of_a_mail_is_well_formed(name: str, language: str) -> None:
     html = as_mail(name, language)[2]
     assert "http" not in html.replace("https://balances.example.com", "")
-    look = _Look()
-    look.feed(html)
-    look.close()
-    assert (language, [], []) == (look.language, look.open, look.faults)
+    parser = _MailParser()
+    parser.feed(html)
+    parser.close()
+    assert (language, [], []) == (parser.language, parser.open, parser.faults)
     assert len(html.encode()) < MAX_MAIL
 
 
 @both_languages
 @every_message
-def test_a_mail_has_one_line_of_subject_and_no_line_that_a_server_breaks(name: str, language: str) -> None:
+def test_a_mail_has_a_subject_of_one_line_and_no_line_too_long_for_a_server(name: str, language: str) -> None:
     mail = mail_of(name, language)
     assert str(mail.message["Subject"]) == mail.subject
     assert all(len(line) <= 998 for line in mail.message.as_bytes().splitlines())
 
 
-class _Look(HTMLParser):
-    """Reads a mail as a browser does, and notes what a mail must not have."""
+class _MailParser(HTMLParser):
+    """Parses the HTML of a mail, and collects what a mail must not have."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The heartbeat asks its address once, and says what is wrong without ever naming it."""
+"""The heartbeat sends one request to its URL, and reports failures without showing the URL."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _DIRECT = Proxy(url=None)
 
 @contextmanager
 def _watcher(status: int) -> Iterator[tuple[str, list[str]]]:
-    """A server that answers every GET with `status`, and what it was asked."""
+    """A server that answers every GET with `status`; yield its URL and the requested paths."""
     asked: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -39,7 +39,7 @@ def _beat(url: str) -> str:
     return Heartbeat(Secret(url), proxy=_DIRECT, timeout=timedelta(seconds=2)).beat()
 
 
-def test_a_beat_is_one_get_of_the_address() -> None:
+def test_a_heartbeat_is_one_get_request() -> None:
     with _watcher(200) as (url, asked):
         assert "" == _beat(url)
     assert ["/ping/hidden"] == asked
@@ -55,6 +55,6 @@ def test_a_refusal_is_reported_with_its_status_and_a_redirect_is_not_followed() 
 def test_an_unreachable_server_is_reported_without_its_address() -> None:
     with _watcher(200) as (url, _):
         pass
-    said = _beat(url)
-    assert said.startswith("the heartbeat can't be reached: ")
-    assert "hidden" not in said
+    message = _beat(url)
+    assert message.startswith("the heartbeat can't be reached: ")
+    assert "hidden" not in message

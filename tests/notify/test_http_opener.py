@@ -1,4 +1,4 @@
-"""Which way a request to Slack takes."""
+"""Requests to Slack with and without a proxy."""
 
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_configured_proxy_is_used(slack: SlackStandIn, renderer: Renderer) -> 
     assert isinstance(sent_by(slack, renderer, ELSEWHERE, proxy), MessageRef)
 
 
-def test_the_environments_proxy_is_used_unless_it_excepts_the_host(
+def test_the_proxy_of_the_environment_is_used_unless_it_excludes_the_host(
     slack: SlackStandIn, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", base_of(slack))
@@ -51,7 +51,7 @@ def test_the_environments_proxy_is_used_unless_it_excepts_the_host(
     )
 
 
-def test_direct_means_direct_whatever_the_environment_says(
+def test_direct_ignores_the_proxy_of_the_environment(
     slack: SlackStandIn, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""What every message says and looks like: within Slack's limits, safe, and never lost to a template."""
+"""The content of messages: within Slack's limits, safe, and never lost because of a template."""
 
 import logging
 import math
@@ -17,7 +17,7 @@ from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of
 from tests.messages import changed
-from tests.notify.every_message import EVERYTHING
+from tests.notify.every_message import ALL_MESSAGES
 from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, outgoing
 
 WHOLE_IN_GMAIL = 102 * 1024
@@ -31,7 +31,7 @@ def renderer_of(language: str, user_dir: Path | None = None) -> Renderer:
     )
 
 
-def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() -> None:
+def test_a_name_or_a_note_can_neither_mention_a_channel_nor_make_a_link() -> None:
     message = message_of(renderer_of("en"), outgoing(HOSTILE))
     shown = f"{message.text}{message.blocks}{message.plain}"
     assert "<!" not in shown
@@ -40,27 +40,27 @@ def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() ->
     assert shown.count("<http") == shown.count("<https://balances.example.com/wallets/acme/") == 2
 
 
-def test_only_who_the_route_names_is_mentioned_and_not_in_an_edit() -> None:
-    told = outgoing(replace(HOSTILE, route_mentions=("U1A", "here", "wecom:ann")))
-    message = message_of(renderer_of("en"), told)
+def test_only_people_named_by_the_route_are_mentioned_and_not_in_an_edit() -> None:
+    sent = outgoing(replace(HOSTILE, route_mentions=("U1A", "here", "wecom:ann")))
+    message = message_of(renderer_of("en"), sent)
     shown = f"{message.text}{message.blocks}"
     assert (2, 2) == (shown.count("<@U1A> <!here>"), shown.count("<@") + shown.count("<!") - 2)
-    edited = message_of(renderer_of("en"), replace(told, action=Action.EDIT))
+    edited = message_of(renderer_of("en"), replace(sent, action=Action.EDIT))
     assert "<@" not in f"{edited.text}{edited.blocks}{edited.plain}"
 
 
-def test_an_alert_that_opened_and_recovered_unnotified_is_a_first_message_with_its_title() -> None:
-    message = message_of(renderer_of("en"), outgoing(EVERYTHING["unheard"]))
+def test_a_merged_opening_and_recovery_is_a_first_message_with_its_title() -> None:
+    message = message_of(renderer_of("en"), outgoing(ALL_MESSAGES["unheard"]))
     assert message.plain.startswith("🟢 Recovered · acme/checkout industry")
 
 
-def test_a_posted_change_is_the_first_line_of_the_message_and_later_edits_drop_it() -> None:
+def test_a_posted_change_begins_with_a_line_that_later_edits_remove() -> None:
     def shown(action: Action) -> str:
         message = message_of(renderer_of("en"), outgoing(WORSENED, action=action, thread=THREAD))
         return message.plain
 
-    news = "🔴 Worse: acme/checkout industry is now critical (was warning)"
-    assert [True, False] == [shown(action).startswith(news) for action in (Action.POST, Action.EDIT)]
+    first_line = "🔴 Worse: acme/checkout industry is now critical (was warning)"
+    assert [True, False] == [shown(action).startswith(first_line) for action in (Action.POST, Action.EDIT)]
     assert [
         "Limit: 312 messages, below the critical limit of 5,000 (set for acme/*)" in shown(action)
         for action in (Action.POST, Action.EDIT)
@@ -72,7 +72,7 @@ def test_a_digest_uses_its_own_language() -> None:
     assert chinese.text.startswith("📊 2026年11月24日 短信余量 — 6 项余量中有 3 项需要处理")
 
 
-def test_a_users_template_replaces_the_built_in_of_its_name(tmp_path: Path) -> None:
+def test_a_custom_template_replaces_the_built_in_one_of_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "slack").mkdir()
     (tmp_path / "slack" / "alert.j2").write_text("# {{ m.wallet }}\n\nOnly {{ m.balance }} left & <b>")
     message = message_of(renderer_of("en", tmp_path), outgoing(CRITICAL))
@@ -93,7 +93,7 @@ def test_a_users_template_replaces_the_built_in_of_its_name(tmp_path: Path) -> N
         b"\xff\xfe broken",
     ],
 )
-def test_a_broken_template_of_a_user_gives_way_to_the_built_in_with_one_word_in_the_log(
+def test_a_broken_custom_template_is_replaced_by_the_built_in_one_and_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str | bytes
 ) -> None:
     (tmp_path / "slack").mkdir()
@@ -108,22 +108,22 @@ def test_a_broken_template_of_a_user_gives_way_to_the_built_in_with_one_word_in_
 
 
 @pytest.mark.parametrize("template", ["slack/alert.j2", "email/alert.html.j2"])
-def test_what_no_template_can_show_is_sent_as_a_plain_line(template: str) -> None:
-    told = changed(HOSTILE, burn_per_day=math.nan)
+def test_a_message_that_no_template_can_render_is_sent_as_a_plain_line(template: str) -> None:
+    hostile = changed(HOSTILE, burn_per_day=math.nan)
     assert (
         "critical: acme/&lt;!channel&gt; &amp; *co* industry, 312 messages"
         " (alert 17, opened; this message can't be shown in full)"
-    ) == Renderer(words=Wording()).render(template, told)
+    ) == Renderer(words=Wording()).render(template, hostile)
 
 
-def test_broken_words_of_a_user_give_way_in_every_template_that_needs_them(tmp_path: Path) -> None:
+def test_a_broken_custom_text_is_replaced_in_every_template_that_needs_it(tmp_path: Path) -> None:
     (tmp_path / "words.j2").write_text("{% macro title(m) %}")
     assert message_of(renderer_of("en", tmp_path), outgoing(CRITICAL)) == message_of(
         renderer_of("en"), outgoing(CRITICAL)
     )
 
 
-def test_a_template_of_a_user_may_translate_and_may_write_its_own_text(tmp_path: Path) -> None:
+def test_a_custom_template_may_translate_and_may_have_its_own_text(tmp_path: Path) -> None:
     (tmp_path / "email").mkdir()
     (tmp_path / "email" / "alert.subject.j2").write_text(
         "{% trans %}All balances{% endtrans %}, {{ _('All alerts') }}, {% trans name=m.wallet %}see {{ name }}{% endtrans %}"
@@ -137,8 +137,8 @@ def test_a_template_of_a_user_may_translate_and_may_write_its_own_text(tmp_path:
     ] == subjects
 
 
-def test_what_the_shared_pool_gives_is_not_the_first_purchase() -> None:
-    """A digest says by when the first purchase is due, not by when quota is to be moved."""
+def test_a_transfer_from_the_shared_pool_is_not_the_first_purchase() -> None:
+    """A digest names the date of the first purchase, not that of a transfer."""
     line = DIGEST.lines[1]
     assert line.advice is not None
     moved = replace(line.advice, messages=0, move=44_000, order_by=NOW + timedelta(days=1))
@@ -153,7 +153,7 @@ def test_what_the_shared_pool_gives_is_not_the_first_purchase() -> None:
     ("now", "before", "shown"),
     [(112, 100, "+12 %"), (1_200, 100, "× 12"), (1e308, 1e-5, ""), (math.nan, 1.0, "")],
 )
-def test_a_change_is_shown_whatever_the_two_weeks_were(now: float, before: float, shown: str) -> None:
+def test_the_change_between_two_weeks_is_shown_for_any_usage(now: float, before: float, shown: str) -> None:
     line = replace(DIGEST.lines[3], burn_week=now, burn_week_before=before)
     view = digest_view(replace(DIGEST, lines=(line,)), Wording(), public_url="")
     change = str(view["lines"][0]["burn_change"])
@@ -161,7 +161,7 @@ def test_a_change_is_shown_whatever_the_two_weeks_were(now: float, before: float
 
 
 def crowded(num_bad: int) -> DigestMessage:
-    """A digest of many bad balances with long names and notes, each with its alert, and of some that are well."""
+    """Return a digest of many bad balances with long names, notes and alerts, and of some without alerts."""
     names = [
         WalletName(f"{'a' * 50}-{number:03d}/{'检' * 50}-{number:03d}") for number in range(num_bad + 20)
     ]
@@ -179,7 +179,7 @@ def crowded(num_bad: int) -> DigestMessage:
     )
 
 
-def test_a_digest_leaves_out_what_is_well_before_what_needs_somebody() -> None:
+def test_a_digest_that_is_too_long_leaves_out_balances_without_alerts_first() -> None:
     view = digest_view(crowded(35), Wording(), public_url="")
     assert (35, {"critical"}, 20) == (
         len(view["lines"]),
@@ -192,7 +192,7 @@ def test_a_digest_leaves_out_what_is_well_before_what_needs_somebody() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_crowded_digest_is_whole_in_gmail_and_fits_slack(language: str) -> None:
+def test_a_long_digest_is_complete_in_gmail_and_fits_into_slack(language: str) -> None:
     digest = replace(crowded(300), language=language)
     mail = compose(
         outgoing(digest, destination="finance@example.com"),
@@ -207,10 +207,10 @@ def test_a_crowded_digest_is_whole_in_gmail_and_fits_slack(language: str) -> Non
     assert len(blocks) <= 50
 
 
-def test_a_line_says_who_acts_and_since_when() -> None:
-    seen = changed(CRITICAL, acknowledged_by="finance", acknowledged_note="ordered 30,000")
+def test_a_line_of_a_digest_shows_the_owner_and_since_when() -> None:
+    acknowledged = changed(CRITICAL, acknowledged_by="finance", acknowledged_note="ordered 30,000")
     mail = compose(
-        outgoing(replace(DIGEST, open_alerts=(seen,)), destination="finance@example.com"),
+        outgoing(replace(DIGEST, open_alerts=(acknowledged,)), destination="finance@example.com"),
         renderer_of("en"),
         sender=address("balances@example.com"),
     )

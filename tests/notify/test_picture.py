@@ -1,4 +1,4 @@
-"""The digest's picture: worth looking at with any font, and never the reason that a digest isn't sent."""
+"""The picture of a digest: readable with any font, and never the reason why a digest isn't sent."""
 
 import io
 from dataclasses import replace
@@ -36,7 +36,7 @@ def test_each_balance_with_a_number_has_a_row(language: str) -> None:
     assert has_colour(image, CRITICAL_RED)
 
 
-def test_only_the_first_rows_are_drawn_whatever_they_hold() -> None:
+def test_only_the_first_rows_are_drawn() -> None:
     empty = replace(DIGEST.lines[0], recent=(None, None, 5), runway=None, wallet=WalletName("检" * 64))
     image = opened(digest_picture(replace(DIGEST, lines=(*DIGEST.lines, *(empty,) * 30)), Wording()))
     assert image.size == (960, 2 * (34 + 76 * MAX_ROWS + 12))
@@ -58,6 +58,6 @@ def test_a_digest_without_a_number_has_no_picture(renderer: Renderer) -> None:
     assert "<img" not in html_page(unread, renderer)
 
 
-def test_a_page_of_its_own_holds_its_picture(renderer: Renderer) -> None:
+def test_a_digest_as_a_web_page_contains_its_picture(renderer: Renderer) -> None:
     assert 'src="data:image/png;base64,' in html_page(DIGEST, renderer)
     assert "<img" not in html_page(CRITICAL, renderer)

@@ -1,4 +1,4 @@
-"""The channels that only post: what they send is signed, within the service's limits, and harmless; errors are classed."""
+"""Channels that only post: messages are signed, within the limits of the service, and safe; errors are classified."""
 
 import base64
 import hashlib
@@ -41,7 +41,7 @@ KEY = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 
 @dataclass
 class Receiver:
-    """An HTTP server that keeps what it is sent."""
+    """An HTTP server that records its requests."""
 
     status: int = 200
     answer: bytes = b'{"code": 0, "errcode": 0}'
@@ -102,7 +102,7 @@ ALL = pytest.mark.parametrize("kind", [FeishuChannel, DingTalkChannel, WeComChan
 BOTS = pytest.mark.parametrize("kind", [FeishuChannel, DingTalkChannel, WeComChannel])
 
 
-def test_a_webhook_is_signed_as_a_receiver_of_fifteen_lines_verifies(
+def test_the_signature_of_a_webhook_can_be_verified_in_fifteen_lines(
     receiver: Receiver, renderer: Renderer
 ) -> None:
     channel = channel_of(WebhookChannel, receiver, renderer, KEY)
@@ -153,7 +153,7 @@ def test_dingtalk_signs_the_address(receiver: Receiver, renderer: Renderer) -> N
     assert "actionCard" == json.loads(body)["msgtype"]
 
 
-def test_wecom_keeps_to_its_4096_bytes(receiver: Receiver, renderer: Renderer) -> None:
+def test_wecom_messages_have_at_most_4096_bytes(receiver: Receiver, renderer: Renderer) -> None:
     sent(channel_of(WeComChannel, receiver, renderer), changed(CRITICAL, note="余量不足" * 2000))
 
     content = json.loads(receiver.got[0][2])["markdown"]["content"]
@@ -161,7 +161,7 @@ def test_wecom_keeps_to_its_4096_bytes(receiver: Receiver, renderer: Renderer) -
 
 
 @BOTS
-def test_a_note_mentions_nobody_and_makes_no_link(
+def test_a_note_can_neither_mention_people_nor_make_a_link(
     kind: type[PostingChannel], receiver: Receiver, renderer: Renderer
 ) -> None:
     sent(
@@ -237,7 +237,7 @@ def test_an_error_code_in_an_answer_of_200_is_a_failure_with_its_meaning(
         b'{"errcode": [0], "code": {"errcode": 0}}', b'{"errcode": 0.5, "code": NaN}', b"[" * 100_000, b"\xff\xfe",
     ],
 )  # fmt: skip
-def test_an_answer_of_200_that_is_not_the_services_own_leaves_the_message_in_doubt(
+def test_an_unknown_answer_with_status_200_leaves_the_message_in_doubt(
     kind: type[PostingChannel], answer: bytes, receiver: Receiver, renderer: Renderer
 ) -> None:
     receiver.answer = answer
@@ -247,7 +247,7 @@ def test_an_answer_of_200_that_is_not_the_services_own_leaves_the_message_in_dou
 
 
 @BOTS
-def test_a_code_of_0_that_a_gateway_has_made_a_text_of_is_taken(
+def test_a_code_of_0_as_text_is_accepted(
     kind: type[PostingChannel], receiver: Receiver, renderer: Renderer
 ) -> None:
     receiver.answer = b'{"errcode": "0", "code": "0"}'
@@ -266,7 +266,7 @@ def test_a_code_of_0_that_a_gateway_has_made_a_text_of_is_taken(
     ],
 )
 @ALL
-def test_a_status_is_classed_and_no_secret_is_shown(
+def test_an_http_status_is_classified_without_showing_a_secret(
     kind: type[PostingChannel],
     status: int,
     expected: ChannelErrorKind,
@@ -286,7 +286,7 @@ def test_a_status_is_classed_and_no_secret_is_shown(
     ("status", "expected"),
     [(401, ChannelErrorKind.AUTH), (429, ChannelErrorKind.RATE_LIMITED), (500, ChannelErrorKind.SERVER)],
 )
-def test_apprise_says_only_the_status_of_what_it_could_not_send(
+def test_an_error_of_apprise_shows_only_the_status(
     status: int, expected: ChannelErrorKind, receiver: Receiver, renderer: Renderer
 ) -> None:
     receiver.status = status

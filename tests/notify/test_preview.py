@@ -1,4 +1,4 @@
-"""What `demo` prints of a message."""
+"""Messages as `demo` prints them."""
 
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.preview import mail_preview, slack_preview
@@ -6,7 +6,7 @@ from balancebot.notify.render import Renderer
 from tests.notify.examples import TEST, outgoing
 
 
-def test_marks_of_slack_are_shown_as_slack_shows_them() -> None:
+def test_markup_of_slack_is_printed_as_slack_shows_it() -> None:
     payload = {"text": "*bold* &lt;!channel&gt; a*b*c <https://example.com|Details>"}
     assert slack_preview(payload, width=34) == "\n".join(
         (
@@ -17,7 +17,7 @@ def test_marks_of_slack_are_shown_as_slack_shows_them() -> None:
     )
 
 
-def test_chinese_takes_two_columns_and_is_folded_within_the_frame() -> None:
+def test_chinese_characters_take_two_columns_and_wrap_within_the_frame() -> None:
     lines = slack_preview({"text": "余量" * 9}, width=20).splitlines()
     assert lines[1:3] == [f"│ {'余量' * 5} │", f"│   {'余量' * 4}   │"]
 

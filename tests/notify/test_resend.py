@@ -1,4 +1,4 @@
-"""People see what waits or was given up, and have it sent again; what has arrived is never sent twice."""
+"""People see pending and given up deliveries and send them again; a delivered message is never sent twice."""
 
 from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS, DeliveryState
@@ -15,7 +15,7 @@ def operating(bench: Bench) -> OperateDeliveries:
 
 
 def given_up(bench: Bench) -> str:
-    """Let an opening fail until it is given up; return its delivery."""
+    """Let an opening fail until it is given up; return the id of its delivery."""
     bench.slack.refuse = {f"{bench.open()}": ChannelErrorKind.SERVER}
     for _ in range(GIVE_UP_ATTEMPTS + 1):
         bench.run(minutes=30)
@@ -25,7 +25,7 @@ def given_up(bench: Bench) -> str:
     )
 
 
-def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench) -> None:
+def test_pending_and_given_up_deliveries_are_listed_with_their_errors(bench: Bench) -> None:
     delivered, waiting = bench.open(), bench.alert()
     bench.run()
     bench.slack.outcomes["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
@@ -43,7 +43,7 @@ def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench)
     assert delivered < waiting
 
 
-def test_what_was_given_up_is_sent_again_and_the_act_is_kept(bench: Bench) -> None:
+def test_a_given_up_delivery_is_sent_again_with_an_audit_entry(bench: Bench) -> None:
     delivery = given_up(bench)
 
     assert DeliveryState.GAVE_UP is operating(bench).resend(delivery, by=ADA)
@@ -55,7 +55,7 @@ def test_what_was_given_up_is_sent_again_and_the_act_is_kept(bench: Bench) -> No
     assert (Act.RESEND, "ada", f"delivery {delivery}") == (entry.act, entry.actor, entry.subject)
 
 
-def test_what_has_arrived_is_not_sent_again(bench: Bench) -> None:
+def test_a_delivered_message_is_not_sent_again(bench: Bench) -> None:
     bench.open()
     bench.run()
     (delivery,) = operating(bench).listed(every=True)
@@ -66,5 +66,5 @@ def test_what_has_arrived_is_not_sent_again(bench: Bench) -> None:
     assert ["opened"] == bench.slack.received()
 
 
-def test_an_unknown_delivery_is_none(bench: Bench) -> None:
+def test_resending_an_unknown_delivery_returns_none(bench: Bench) -> None:
     assert operating(bench).resend("0" * 32, by=ADA) is None

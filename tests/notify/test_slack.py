@@ -1,4 +1,4 @@
-"""Slack by bot token, against a workspace over real HTTP."""
+"""Slack with a bot token, against a workspace over real HTTP."""
 
 import socket
 from dataclasses import replace
@@ -44,7 +44,7 @@ def kind_of(outcome: object) -> ChannelErrorKind:
     return outcome.kind
 
 
-def test_a_first_message_is_posted_with_the_metadata_it_can_be_found_by(
+def test_a_first_message_is_posted_with_metadata_for_searching(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     room = slack.add_channel("ops-alerts")
@@ -91,7 +91,7 @@ def test_only_a_broadcast_reply_shows_in_the_channel(slack: SlackStandIn, channe
     assert answer["subtype"] == "thread_broadcast"
 
 
-def test_a_name_is_resolved_once_over_all_pages_and_an_id_never(
+def test_a_channel_name_is_resolved_once_over_all_pages_and_an_id_never(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     for number in range(5):
@@ -103,13 +103,13 @@ def test_a_name_is_resolved_once_over_all_pages_and_an_id_never(
             posted(channel.send(outgoing(CRITICAL, destination=destination), holds_claim=mine)).channel_id
             == room
         )
-    assert len(slack.calls_of("conversations.list")) == 6  # three pages, for either spelling
+    assert len(slack.calls_of("conversations.list")) == 6  # three pages, for both spellings
 
 
 @pytest.mark.parametrize(
     "fault", [Fault(status=404), Fault(error="unknown_method"), Fault(error="missing_scope")]
 )
-def test_a_name_that_nobody_resolves_is_posted_to_as_it_is(
+def test_a_name_that_cannot_be_resolved_is_used_unchanged(
     fault: Fault, slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     room = slack.add_channel("ops-alerts")
@@ -122,19 +122,19 @@ def test_a_name_that_nobody_resolves_is_posted_to_as_it_is(
     assert call["channel"] == "#ops-alerts"
 
 
-def test_an_id_needs_no_look_up_however_short_it_is(slack: SlackStandIn, channel: SlackChannel) -> None:
+def test_a_short_channel_id_is_not_resolved(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     slack.rooms["C1"] = replace(slack.rooms.popitem()[1], id="C1")
-    told = outgoing(CRITICAL, destination="C1")
-    ref = posted(channel.send(told, holds_claim=mine))
+    sent = outgoing(CRITICAL, destination="C1")
+    ref = posted(channel.send(sent, holds_claim=mine))
     assert (MessageRef(channel_id="C1", message_id=ref.message_id), []) == (
         ref,
         slack.calls_of("conversations.list"),
     )
-    assert channel.find(told, after=None) == [ref]
+    assert channel.find(sent, after=None) == [ref]
 
 
-def test_a_name_that_was_resolved_before_a_restart_is_not_again(
+def test_a_name_resolved_before_a_restart_is_not_resolved_again(
     slack: SlackStandIn, renderer: Renderer
 ) -> None:
     room = slack.add_channel("ops-alerts")
@@ -143,9 +143,7 @@ def test_a_name_that_was_resolved_before_a_restart_is_not_again(
     assert [] == slack.calls_of("conversations.list")
 
 
-def test_nothing_is_written_once_the_delivery_is_somebody_elses(
-    slack: SlackStandIn, channel: SlackChannel
-) -> None:
+def test_nothing_is_sent_after_the_claim_was_lost(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=not_mine)) is ChannelErrorKind.LEASE_LOST
     assert slack.messages("ops-alerts") == []
@@ -176,7 +174,7 @@ def test_nothing_is_written_once_the_delivery_is_somebody_elses(
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_what_goes_wrong_is_classed_by_whether_the_message_may_stand(
+def test_failures_are_classified_by_whether_the_message_may_exist(
     slack: SlackStandIn, channel: SlackChannel, fault: Fault, kind: ChannelErrorKind
 ) -> None:
     room = slack.add_channel("ops-alerts")
@@ -185,7 +183,7 @@ def test_what_goes_wrong_is_classed_by_whether_the_message_may_stand(
     assert len(slack.calls_of("chat.postMessage")) == 1
 
 
-def test_a_rate_limit_says_how_long_to_wait(slack: SlackStandIn, channel: SlackChannel) -> None:
+def test_a_rate_limit_has_a_retry_after(slack: SlackStandIn, channel: SlackChannel) -> None:
     room = slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", Fault(rate_limited=7))
     error = channel.send(outgoing(CRITICAL, destination=room), holds_claim=mine)
@@ -205,7 +203,7 @@ def test_a_closed_port_is_unreachable_and_not_in_doubt(slack: SlackStandIn, rend
     )
 
 
-def test_an_edit_in_doubt_may_simply_be_made_again(slack: SlackStandIn, channel: SlackChannel) -> None:
+def test_an_edit_in_doubt_can_be_repeated(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     slack.fail_next("chat.update", Fault(lose_answer=True))
@@ -215,7 +213,7 @@ def test_an_edit_in_doubt_may_simply_be_made_again(slack: SlackStandIn, channel:
 
 
 @pytest.mark.parametrize("refusal", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"])
-def test_words_go_out_plain_when_slack_refuses_their_look(
+def test_a_message_is_sent_as_plain_text_if_slack_refuses_its_blocks(
     slack: SlackStandIn, channel: SlackChannel, refusal: str
 ) -> None:
     slack.add_channel("ops-alerts")
@@ -228,17 +226,17 @@ def test_words_go_out_plain_when_slack_refuses_their_look(
 
 
 @pytest.mark.parametrize("action", [Action.EDIT, Action.REPLY])
-def test_a_message_that_somebody_deleted_is_gone(
+def test_a_deleted_message_is_reported_as_gone(
     slack: SlackStandIn, channel: SlackChannel, action: Action
 ) -> None:
     slack.add_channel("ops-alerts")
     thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     slack.delete("ops-alerts", thread.message_id)
-    news = outgoing(RECOVERED, action=action, thread=thread)
-    assert kind_of(channel.send(news, holds_claim=mine)) is ChannelErrorKind.MESSAGE_GONE
+    change = outgoing(RECOVERED, action=action, thread=thread)
+    assert kind_of(channel.send(change, holds_claim=mine)) is ChannelErrorKind.MESSAGE_GONE
 
 
-def test_a_lost_delivery_is_found_by_its_metadata_and_nothing_else_is(
+def test_only_the_message_of_a_lost_delivery_is_found_by_its_metadata(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
@@ -264,7 +262,7 @@ def found(outcome: object) -> list[MessageRef]:
     return outcome
 
 
-def test_a_lost_reply_is_looked_for_in_its_thread(slack: SlackStandIn, channel: SlackChannel) -> None:
+def test_a_lost_reply_is_searched_for_in_its_thread(slack: SlackStandIn, channel: SlackChannel) -> None:
     room = slack.add_channel("ops-alerts")
     thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     slack.fail_next("chat.postMessage", Fault(lose_answer=True, done=True))
@@ -274,7 +272,7 @@ def test_a_lost_reply_is_looked_for_in_its_thread(slack: SlackStandIn, channel: 
     assert found(channel.find(reply, after=None)) == [MessageRef(channel_id=room, message_id=answer["ts"])]
 
 
-def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Renderer) -> None:
+def test_without_the_scope_for_history_a_search_is_reported_as_impossible(renderer: Renderer) -> None:
     with SlackStandIn(scopes=("chat:write", "channels:read", "groups:read")) as slack:
         slack.add_channel("ops-alerts")
         error = channel_of(slack, renderer).find(outgoing(CRITICAL), after=None)
@@ -283,13 +281,13 @@ def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Re
     assert "channels:history" in str(error.message)
 
 
-def test_a_search_that_fails_for_now_is_to_be_tried_again(slack: SlackStandIn, channel: SlackChannel) -> None:
+def test_a_failed_search_is_retried(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     slack.fail_next("conversations.history", Fault(lose_answer=True))
     assert kind_of(channel.find(outgoing(CRITICAL), after=None)) is ChannelErrorKind.SERVER
 
 
-def test_a_message_that_stands_twice_is_withdrawn_and_one_that_is_gone_is_no_error(
+def test_a_duplicate_is_deleted_and_a_missing_one_is_no_error(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
@@ -298,7 +296,7 @@ def test_a_message_that_stands_twice_is_withdrawn_and_one_that_is_gone_is_no_err
     assert slack.messages("ops-alerts") == []
 
 
-def test_a_refused_search_is_made_again_before_the_message_is_sent_again(
+def test_a_refused_search_is_repeated_before_the_message_is_sent_again(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
@@ -310,7 +308,7 @@ def test_a_refused_search_is_made_again_before_the_message_is_sent_again(
     assert [ChannelErrorKind.SERVER] * 5 + [ChannelErrorKind.REJECTED] == kinds
 
 
-def test_a_channel_that_was_replaced_by_another_of_its_name_is_resolved_anew_at_once(
+def test_a_channel_replaced_by_another_of_the_same_name_is_resolved_again_immediately(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     old = slack.add_channel("ops-alerts")
@@ -320,7 +318,7 @@ def test_a_channel_that_was_replaced_by_another_of_its_name_is_resolved_anew_at_
     assert posted(channel.send(outgoing(CRITICAL), holds_claim=mine)).channel_id == new
 
 
-def test_without_the_scopes_to_list_channels_a_name_is_posted_to_as_it_is(renderer: Renderer) -> None:
+def test_without_the_scopes_to_list_channels_a_name_is_used_unchanged(renderer: Renderer) -> None:
     with SlackStandIn(scopes=("chat:write",)) as slack:
         room = slack.add_channel("ops-alerts")
         channel = channel_of(slack, renderer)
@@ -350,14 +348,14 @@ def test_check_names_each_missing_scope_and_each_channel_the_bot_is_not_in(rende
     ]
 
 
-def test_check_remarks_that_guests_cannot_be_distinguished_from_members(renderer: Renderer) -> None:
+def test_check_remarks_if_guests_cannot_be_distinguished_from_members(renderer: Renderer) -> None:
     with SlackStandIn(scopes=(*ALL_SCOPES[:-1], "commands")) as slack:
         listening = channel_of(slack, renderer, app_token=slack.app_token)
         (note,) = (finding for finding in listening.check([]) if finding.ok is None)
     assert note.words.startswith("scope users:read is missing: guests of the workspace can't be told")
 
 
-def test_check_ends_with_a_token_that_is_refused(slack: SlackStandIn, renderer: Renderer) -> None:
+def test_check_stops_at_a_refused_token(slack: SlackStandIn, renderer: Renderer) -> None:
     slack.token = "xoxb-another"
     refused = SlackChannel(token="xoxb-old", api_url=slack.api_url, renderer=renderer, proxy=Proxy(url=None))
     (finding,) = refused.check(["#ops-alerts"])

@@ -1,4 +1,4 @@
-"""Slack by webhook: posts that stand alone."""
+"""Slack by webhook: posts without edits and threads."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def mine() -> bool:
     return True
 
 
-def test_a_reply_is_a_new_message_that_begins_with_what_has_changed(
+def test_a_reply_is_a_new_message_that_begins_with_the_change(
     slack: SlackStandIn, webhook: SlackWebhook
 ) -> None:
     assert webhook.send(outgoing(CRITICAL), holds_claim=mine) == POSTED
@@ -39,12 +39,14 @@ def test_a_reply_is_a_new_message_that_begins_with_what_has_changed(
     )
 
 
-def test_an_edit_is_nothing(slack: SlackStandIn, webhook: SlackWebhook) -> None:
+def test_an_edit_sends_nothing(slack: SlackStandIn, webhook: SlackWebhook) -> None:
     assert webhook.send(outgoing(CRITICAL, action=Action.EDIT, thread=POSTED), holds_claim=mine) == POSTED
     assert slack.calls == []
 
 
-def test_a_refused_look_goes_out_plain(slack: SlackStandIn, webhook: SlackWebhook) -> None:
+def test_a_message_is_sent_as_plain_text_if_slack_refuses_its_blocks(
+    slack: SlackStandIn, webhook: SlackWebhook
+) -> None:
     slack.fail_next("webhook", Fault(error="invalid_blocks"))
     webhook.send(outgoing(CRITICAL), holds_claim=mine)
     (message,) = slack.messages("ops-alerts")
@@ -62,7 +64,7 @@ def test_a_refused_look_goes_out_plain(slack: SlackStandIn, webhook: SlackWebhoo
         (Fault(error="no_service"), ChannelErrorKind.AUTH),
     ],
 )
-def test_what_goes_wrong_is_classed(
+def test_failures_are_classified(
     slack: SlackStandIn, webhook: SlackWebhook, fault: Fault, kind: ChannelErrorKind
 ) -> None:
     slack.fail_next("webhook", fault)
@@ -72,7 +74,7 @@ def test_what_goes_wrong_is_classed(
     assert "secret" not in str(error.message)
 
 
-def test_it_can_neither_look_nor_delete(webhook: SlackWebhook) -> None:
+def test_a_webhook_can_neither_search_nor_delete(webhook: SlackWebhook) -> None:
     answers = (
         webhook.find(outgoing(CRITICAL), after=None),
         webhook.delete(POSTED),

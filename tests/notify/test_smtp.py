@@ -44,9 +44,7 @@ def sent(outcome: MessageRef | ChannelError) -> MessageRef:
     return outcome
 
 
-def test_a_first_mail_says_all_in_its_subject_and_has_text_and_html(
-    smtp: SmtpStandIn, renderer: Renderer
-) -> None:
+def test_a_first_mail_has_a_complete_subject_text_and_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
     ref = sent(channel_of(smtp, renderer).send(mail(), holds_claim=mine))
     (received,) = smtp.mails
     message = received.message
@@ -61,7 +59,7 @@ def test_a_first_mail_says_all_in_its_subject_and_has_text_and_html(
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
-def test_a_digest_brings_its_picture_along(smtp: SmtpStandIn, renderer: Renderer) -> None:
+def test_a_digest_contains_its_picture(smtp: SmtpStandIn, renderer: Renderer) -> None:
     sent(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=mine))
     message = smtp.mails[0].message
     assert [part.get_content_type() for part in message.walk()] == [
@@ -78,7 +76,7 @@ def test_a_digest_brings_its_picture_along(smtp: SmtpStandIn, renderer: Renderer
     assert 'src="cid:balances@balancebot"' in html.get_content()
 
 
-def test_replies_join_the_thread_of_the_first_and_begin_with_what_has_changed(
+def test_replies_are_in_the_thread_of_the_first_mail_and_begin_with_the_change(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     channel = channel_of(smtp, renderer)
@@ -97,7 +95,7 @@ def test_replies_join_the_thread_of_the_first_and_begin_with_what_has_changed(
     )
 
 
-def test_every_attempt_at_one_delivery_has_one_message_id_and_no_other_has_it(
+def test_all_attempts_of_one_delivery_have_the_same_unique_message_id(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     channel = channel_of(smtp, renderer)
@@ -143,7 +141,7 @@ def test_no_name_injects_a_header_or_markup_into_the_html(smtp: SmtpStandIn, ren
         ),
     ],
 )
-def test_names_and_addresses_of_any_script_arrive(
+def test_names_and_addresses_in_any_writing_system_arrive(
     smtp: SmtpStandIn, renderer: Renderer, destination: str, envelope: str, header: str
 ) -> None:
     sent(channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=mine))
@@ -152,7 +150,9 @@ def test_names_and_addresses_of_any_script_arrive(
     assert received.message["To"] == header
 
 
-def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(renderer: Renderer) -> None:
+def test_an_address_that_needs_smtputf8_is_refused_with_a_message_if_the_server_lacks_it(
+    renderer: Renderer,
+) -> None:
     with SmtpStandIn(smtputf8=False) as smtp:
         error = channel_of(smtp, renderer).send(mail(destination="财务@example.com"), holds_claim=mine)
     assert isinstance(error, ChannelError)
@@ -163,7 +163,7 @@ def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(rende
 
 
 @pytest.mark.parametrize("destination", ["nobody", "", "a b@example.com", "finance@", "a@b@example.com"])
-def test_what_is_no_address_is_no_destination(
+def test_an_invalid_address_is_not_a_destination(
     smtp: SmtpStandIn, renderer: Renderer, destination: str
 ) -> None:
     error = channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=mine)
@@ -182,7 +182,7 @@ def test_what_is_no_address_is_no_destination(
         ("DATA", "452 disk full", ChannelErrorKind.SERVER),
     ],
 )
-def test_a_refusal_is_classed_by_its_stage_and_its_code(
+def test_a_refusal_is_classified_by_its_stage_and_code(
     smtp: SmtpStandIn, renderer: Renderer, stage: str, reply: str, kind: ChannelErrorKind
 ) -> None:
     smtp.reply_next(stage, reply)
@@ -192,7 +192,7 @@ def test_a_refusal_is_classed_by_its_stage_and_its_code(
     assert smtp.mails == []
 
 
-def test_a_line_that_breaks_after_the_message_leaves_it_in_doubt(
+def test_a_connection_that_breaks_after_the_message_leaves_it_in_doubt(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     smtp.drop_after_data()
@@ -213,7 +213,7 @@ def test_a_closed_port_is_unreachable(renderer: Renderer) -> None:
     assert error.kind is ChannelErrorKind.UNREACHABLE
 
 
-def test_a_server_that_never_ends_its_answer_is_left(renderer: Renderer) -> None:
+def test_a_server_that_never_ends_its_answer_times_out(renderer: Renderer) -> None:
     sent_bytes = 0
 
     def babble(server: socket.socket) -> None:
@@ -242,7 +242,7 @@ def test_a_server_that_never_ends_its_answer_is_left(renderer: Renderer) -> None
     assert (ChannelErrorKind.UNREACHABLE, True) == (error.kind, sent_bytes < 50_000_000)
 
 
-def test_nothing_is_sent_once_the_delivery_is_somebody_elses(smtp: SmtpStandIn, renderer: Renderer) -> None:
+def test_nothing_is_sent_after_the_claim_was_lost(smtp: SmtpStandIn, renderer: Renderer) -> None:
     error = channel_of(smtp, renderer).send(mail(), holds_claim=lambda: False)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.LEASE_LOST
@@ -250,7 +250,7 @@ def test_nothing_is_sent_once_the_delivery_is_somebody_elses(smtp: SmtpStandIn, 
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_the_line_is_secured_before_anybody_logs_in(renderer: Renderer, security: str) -> None:
+def test_the_connection_is_encrypted_before_the_log_in(renderer: Renderer, security: str) -> None:
     with SmtpStandIn(security=security, users={"bot": "geheim"}) as smtp:
         channel = channel_of(smtp, renderer, username="bot", password="geheim")
         sent(channel.send(mail(), holds_claim=mine))
@@ -296,25 +296,25 @@ def test_a_server_without_a_usable_log_in_method_needs_a_person(renderer: Render
     assert "doesn't offer what is configured" in str(error.message)
 
 
-def test_a_password_of_any_script_logs_in(renderer: Renderer) -> None:
+def test_a_password_in_any_writing_system_is_accepted(renderer: Renderer) -> None:
     with SmtpStandIn(users={"bot": "gehëim"}) as smtp:
         sent(channel_of(smtp, renderer, username="bot", password="gehëim").send(mail(), holds_claim=mine))
     assert "bot" == smtp.mails[0].username
 
 
-def test_a_mail_has_no_byte_above_127_whatever_it_says(smtp: SmtpStandIn, renderer: Renderer) -> None:
+def test_a_mail_has_no_byte_above_127(smtp: SmtpStandIn, renderer: Renderer) -> None:
     sent(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=mine))
     assert smtp.mails[0].raw.isascii()
 
 
-def test_a_server_of_another_protocol_is_reported_as_such(smtp: SmtpStandIn, renderer: Renderer) -> None:
+def test_a_server_of_another_protocol_is_reported(smtp: SmtpStandIn, renderer: Renderer) -> None:
     error = channel_of(smtp, renderer, security=MailSecurity.TLS).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert (ChannelErrorKind.AUTH, True) == (error.kind, "no TLS connection" in str(error.message))
 
 
 @pytest.mark.parametrize("name", ["sms_bot.corp.local", "机器人.local", "localhost", "-a.example.com"])
-def test_a_name_that_no_mail_server_takes_is_not_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_host_name_is_not_used_in_ehlo(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: name)
     assert "[127.0.0.1]" == _own_name()
 

@@ -1,4 +1,4 @@
-"""A template of the operator's that runs away costs two seconds and the log a line, and no message."""
+"""A custom template that doesn't end costs two seconds and a line in the log, but no message."""
 
 from pathlib import Path
 
@@ -53,8 +53,8 @@ def test_a_template_over_its_budget_is_replaced_and_reported(
     assert "template_failed template=chat/alert.j2" in caplog.text
 
 
-@pytest.mark.timing  # the bound is one of seconds
-def test_what_templates_usually_do_is_not_refused(tmp_path: Path) -> None:
+@pytest.mark.timing  # the bound is in seconds
+def test_usual_templates_are_within_the_budget(tmp_path: Path) -> None:
     (tmp_path / "chat").mkdir()
     own = "{% import words_of as w %}{% for a in range(3) %}{{ '%05.1f' % a }} {{ 'x' * 3 }}{% endfor %}"
     own += " {{ w.title(m)|trim }}"

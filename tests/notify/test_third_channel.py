@@ -1,4 +1,4 @@
-"""A third channel is a section and one registration: nothing else has to know of it. This one exists only here."""
+"""A third channel needs a section and one registration, and nothing else. This one exists only here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class PagerConfig(ChannelSection):
 
 
 class Pager:
-    """A channel that can only post; what was posted stands in `pages`."""
+    """A channel that can only post; `pages` has the posted messages."""
 
     capabilities = Capabilities()
 
@@ -72,7 +72,7 @@ class Pager:
         raise AssertionError("it can't find, so nobody asks")
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
-        raise AssertionError("it can't find, so nothing stands twice")
+        raise AssertionError("it can't search, so it never finds a duplicate")
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
         return [Finding(ok=True, words=f"reaches {', '.join(destinations)}")]
@@ -166,7 +166,7 @@ def reads(app: App, balance: int) -> None:
     app.source.clock.pass_by(minutes=10)
 
 
-def test_routes_and_the_outbox_send_each_change_once_as_a_message_of_its_own(app: App) -> None:
+def test_each_change_is_sent_once_as_a_separate_message(app: App) -> None:
     reads(app, 500)
     reads(app, 50)
     reads(app, 5000)
@@ -177,7 +177,7 @@ def test_routes_and_the_outbox_send_each_change_once_as_a_message_of_its_own(app
     assert len(pager_of(app).pages) == len({*pager_of(app).pages})
 
 
-def test_digests_reach_it(app: App) -> None:
+def test_digests_are_sent_to_the_third_channel(app: App) -> None:
     assert app.send_digest.send("weekday")
     app.worker_heartbeat("run").show()
     app.deliver_outbox.run()
@@ -185,7 +185,9 @@ def test_digests_reach_it(app: App) -> None:
     assert [("17", "DigestMessage")] == pager_of(app).pages
 
 
-def test_notify_test_and_check_know_it_by_its_name(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notify_test_and_check_accept_the_name_of_the_third_channel(
+    app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
     app.worker_heartbeat("run").show()
     assert [] == _send(app, ["pager"], by=Actor(name="ann", via=Via.CLI))
 
@@ -194,7 +196,7 @@ def test_notify_test_and_check_know_it_by_its_name(app: App, capsys: pytest.Capt
     assert "pager: reaches 17, 18, 911" in [str(line)[6:] for line in _channels(app)]
 
 
-def test_what_it_refuses_is_a_failure_in_check_and_a_sample_in_the_metrics(app: App) -> None:
+def test_a_refusal_of_the_third_channel_shows_in_check_and_in_the_metrics(app: App) -> None:
     pager_of(app).refuses.add("18")
     reads(app, 500)
 
@@ -203,10 +205,10 @@ def test_what_it_refuses_is_a_failure_in_check_and_a_sample_in_the_metrics(app: 
     assert 'balancebot_channel_refusals{channel="pager"} 1.0' in text
 
 
-def test_why_names_it(app: App) -> None:
+def test_why_names_the_third_channel(app: App) -> None:
     reads(app, 500)
     with app.database.read() as conn:
-        told = explain(
+        explanation = explain(
             conn,
             SHOP,
             Category.INDUSTRY,
@@ -216,11 +218,11 @@ def test_why_names_it(app: App) -> None:
             now=app.clock.now(),
         )
 
-    assert Destination("pager", "17") in told.balances[0].destinations
-    assert "pager 17" in render(told, app.words, Face.TEXT)
+    assert Destination("pager", "17") in explanation.balances[0].destinations
+    assert "pager 17" in render(explanation, app.words, Face.TEXT)
 
 
-def test_its_destinations_are_listed_among_the_deliveries(app: App) -> None:
+def test_deliveries_list_the_destinations_of_the_third_channel(app: App) -> None:
     reads(app, 500)
 
     listed = app.operate_deliveries.listed(every=True)
@@ -229,8 +231,8 @@ def test_its_destinations_are_listed_among_the_deliveries(app: App) -> None:
     }
 
 
-def test_a_route_to_it_where_it_is_not_configured_is_remarked_on(tmp_path: Path) -> None:
+def test_a_route_to_the_third_channel_is_remarked_on_if_it_is_not_configured(tmp_path: Path) -> None:
     settings = read(tmp_path, TEXT.replace('[pager]\nnumbers = ["17", "18"]\n', ""))
 
-    told = [remark.key for remark in remarks(settings, channels=(*CHANNELS, SECTION))]
-    assert {"routes[0].pager", "digests[0].pagers"} <= {*told}
+    keys = [remark.key for remark in remarks(settings, channels=(*CHANNELS, SECTION))]
+    assert {"routes[0].pager", "digests[0].pagers"} <= {*keys}

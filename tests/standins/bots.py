@@ -1,4 +1,4 @@
-"""A stand-in for the services that take posts: it checks signatures, limits and sizes as they do, and keeps what it took."""
+"""A stand-in for the services of posting channels: it checks signatures, rate limits and sizes, and records the messages."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ PENALTY = timedelta(minutes=10)
 
 @dataclass
 class Taken:
-    """One message that a service took."""
+    """A message that a service accepted."""
 
     at: datetime
     document: dict[str, Any]
@@ -29,7 +29,7 @@ class Taken:
 
 @dataclass
 class Service:
-    """One service at one address. `now` is what its clock shows; `per_minute` is how many messages it takes."""
+    """A service at one address. `now` is its clock; `per_minute` is its rate limit."""
 
     kind: str
     now: Callable[[], datetime]
@@ -40,7 +40,7 @@ class Service:
     closed_until: datetime | None = None
 
     def answer(self, query: dict[str, list[str]], headers: dict[str, str], body: bytes) -> tuple[int, object]:
-        """Take a request or refuse it, in the service's own words."""
+        """Accept or refuse a request, with an answer like that of the service."""
         document = json.loads(body)
         fault = getattr(self, f"_{self.kind}")(query, headers, body, document)
         fault = fault or self._too_many()
@@ -115,7 +115,7 @@ def _digest(key: bytes, text: bytes) -> str:
 
 @contextmanager
 def serving(service: Service) -> Iterator[Service]:
-    """Let a service answer on loopback."""
+    """Run a service on loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -50,7 +50,7 @@ _SCOPE_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What goes wrong with one call. It may take effect first (`done`), or not.
+    """A fault of one call. It may take effect first (`done`), or not.
 
     `error` answers with a code of Slack's and the scope that is `needed`, `status` with a bare HTTP status, `lose_answer`
     closes the line without a word, `rate_limited` answers 429 with that many seconds; `delay` alone is only slow.
@@ -114,11 +114,11 @@ class SlackStandIn:
         self._runner: web.AppRunner | None = None
         self._base = ""
 
-    # --- what a test says and asks
+    # --- for tests
 
     @property
     def api_url(self) -> str:
-        """The base of the Web API, with a slash at its end."""
+        """The base URL of the Web API, ending with a slash."""
         return f"{self._base}/api/"
 
     @property
@@ -128,13 +128,13 @@ class SlackStandIn:
 
     @property
     def response_url(self) -> str:
-        """Where one request may be answered."""
+        """The URL at which a request may be answered."""
         return f"{self._base}/answers/T000/1/secret"
 
     def add_channel(
         self, name: str, *, member: bool = True, archived: bool = False, private: bool = False
     ) -> str:
-        """Make a channel and return its id."""
+        """Add a channel and return its id."""
         room = Room(
             id=f"C{len(self.rooms):08d}", name=name, member=member, archived=archived, private=private
         )
@@ -142,7 +142,7 @@ class SlackStandIn:
         return room.id
 
     def fail_next(self, method: str, *faults: Fault) -> None:
-        """Let the coming calls of `method` (or `webhook`) go wrong, one fault each, in order."""
+        """Let the next calls of `method` (or `webhook`) fail, with one fault each, in order."""
         self._faults[method].extend(faults)
 
     def end_faults(self) -> None:
@@ -150,7 +150,7 @@ class SlackStandIn:
         self._faults.clear()
 
     def messages(self, channel: str, *, thread: str | None = None) -> list[dict[str, Any]]:
-        """Return what stands in a channel (by name or id): its own messages, or the replies of one thread."""
+        """Return the messages of a channel (by name or id) outside threads, or the replies of one thread."""
         room = self._find(channel)
         assert room is not None, channel
         if thread is not None:
@@ -162,12 +162,12 @@ class SlackStandIn:
         return [call.params for call in self.calls if call.method == method]
 
     def delete(self, channel: str, ts: str) -> None:
-        """A person deletes a message."""
+        """Delete a message, as a person does."""
         room = self._find(channel)
         assert room is not None, channel
         room.messages = [message for message in room.messages if message["ts"] != ts]
 
-    # --- life
+    # --- start and stop
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -197,7 +197,7 @@ class SlackStandIn:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    # --- the wire
+    # --- HTTP
 
     async def _handle_api(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
@@ -294,7 +294,7 @@ class SlackStandIn:
             case "chat.postEphemeral":
                 if code := refusal_of(params):
                     return _error(code)
-                self.socket.whisper(params)
+                self.socket.record_answer(params)
                 return {"ok": True, "message_ts": "1.000001"}
             case "apps.connections.open":
                 return {"ok": True, "url": self.socket.ticket(self._base)}
@@ -396,7 +396,7 @@ class SlackStandIn:
             return _error("edit_window_closed")
         if code := refusal_of(params):
             return _error(code)
-        # Metadata that isn't given stays, as it does in Slack.
+        # Without new metadata the old stays, as in Slack.
         message.update(
             {key: params[key] for key in ("text", "blocks", "attachments", "metadata") if key in params}
         )
@@ -420,7 +420,7 @@ class SlackStandIn:
 
 
 async def _params(request: web.Request, method: str) -> dict[str, Any]:
-    """Read a form, or JSON where the method takes it; elsewhere Slack doesn't see what JSON says."""
+    """Read a form, or JSON if the method accepts it; Slack ignores JSON elsewhere."""
     if request.content_type != "application/json":
         return dict(await request.post())
     body = await request.text()

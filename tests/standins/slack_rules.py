@@ -1,4 +1,4 @@
-"""What Slack refuses to show: the limits of a message and its blocks."""
+"""The limits of messages and blocks beyond which Slack refuses them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ MAX_CHARACTERS = 13_200
 
 
 def refusal_of(message: dict[str, Any]) -> str:
-    """Return Slack's error code for a message that it would refuse, or ''."""
+    """Return Slack's error code if it would refuse a message, otherwise ''."""
     text, blocks = message.get("text") or "", message.get("blocks") or []
     if not text and not blocks:
         return "no_text"
@@ -22,7 +22,7 @@ def refusal_of(message: dict[str, Any]) -> str:
 
 
 def faults_of(blocks: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what is wrong with each block, by its place."""
+    """Yield the faults of each block, with its position."""
     if len(blocks) > MAX_BLOCKS:
         yield f"{len(blocks)} blocks"
     ids = [block["block_id"] for block in blocks if "block_id" in block]

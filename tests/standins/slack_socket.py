@@ -1,6 +1,6 @@
-"""The Socket Mode side of the Slack stand-in: sockets over real WebSocket, envelopes, and what people alone are told.
+"""The Socket Mode part of the Slack stand-in: sockets over real WebSocket, envelopes, and ephemeral answers.
 
-Like Slack it sends an envelope that nobody has acknowledged again, over the next socket that is opened.
+Like Slack it sends an unacknowledged envelope again over the next socket that is opened.
 
 with SlackStandIn() as slack:
     …                                   # a listener connects
@@ -23,38 +23,38 @@ from tests.standins.slack_rules import refusal_of
 
 
 class SocketSide:
-    """Open sockets and what went over them. A test asks from its own thread."""
+    """Open sockets and their traffic. Tests call it from their own thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._tickets: set[str] = set()
         self._sockets: list[web.WebSocketResponse] = []
         self._changed = threading.Condition()
-        self._deaf: set[web.WebSocketResponse] = set()
+        self._unresponsive: set[web.WebSocketResponse] = set()
         self.num_opened = 0
         self.refuses_with = ""
-        """The reason for which every new socket is told at once that it will be closed."""
+        """The reason with which every new socket is immediately announced to be closed."""
         self.acknowledged: dict[str, list[dict[str, Any]]] = {}
         """Per envelope id, the payload of each acknowledgement."""
         self.seconds: dict[str, float] = {}
-        """Per envelope id, how long the first acknowledgement took."""
-        self.whispers: list[dict[str, Any]] = []
-        """What one person alone was told, by whichever way."""
+        """Per envelope id, the seconds until the first acknowledgement."""
+        self.answers: list[dict[str, Any]] = []
+        """The ephemeral answers, sent in any way."""
         self.forms: list[dict[str, Any]] = []
         self._sent_at: dict[str, float] = {}
         self._sent: dict[str, str] = {}
-        """Per envelope id, what was sent and not acknowledged yet."""
+        """Per envelope id, the envelopes that are not acknowledged yet."""
 
-    # --- what a test says and asks
+    # --- for tests
 
     def wait_for_sockets(self, count: int) -> None:
-        """Wait until so many sockets have been opened in all."""
+        """Wait until `count` sockets have been opened in total."""
         self._wait(lambda: self.num_opened >= count)
 
-    def wait_for_whispers(self, count: int) -> list[str]:
-        """Wait until so many answers were given, and return their texts."""
-        self._wait(lambda: len(self.whispers) >= count)
-        return [text_of(body) for body in self.whispers]
+    def wait_for_answers(self, count: int) -> list[str]:
+        """Wait until there are `count` ephemeral answers, and return their texts."""
+        self._wait(lambda: len(self.answers) >= count)
+        return [text_of(body) for body in self.answers]
 
     def send(self, envelope: dict[str, Any]) -> None:
         """Send an envelope over the newest socket, and wait for nothing."""
@@ -72,17 +72,17 @@ class SocketSide:
         """Announce that the newest socket will be closed."""
         self._do(self._sockets[-1].send_str(json.dumps({"type": "disconnect", "reason": reason})))
 
-    def go_deaf(self) -> None:
-        """Let the sockets look open, and neither hear nor answer anything any more."""
-        self._deaf.update(self._sockets)
+    def stop_responding(self) -> None:
+        """Keep the sockets open, but ignore everything they receive."""
+        self._unresponsive.update(self._sockets)
 
     def drop(self) -> None:
-        """Break the newest socket without a word."""
+        """Break the newest socket without a close frame."""
         transport = self._sockets[-1]._req.transport
         assert transport is not None
         self._loop.call_soon_threadsafe(transport.abort)
 
-    # --- the wire
+    # --- for the server
 
     def ticket(self, base: str) -> str:
         """Return the address of a socket that may be opened once."""
@@ -108,7 +108,7 @@ class SocketSide:
             self.num_opened += 1
             self._changed.notify_all()
         async for message in socket:
-            if socket in self._deaf:
+            if socket in self._unresponsive:
                 continue
             if message.type is WSMsgType.PING:
                 await socket.pong(message.data)
@@ -118,17 +118,17 @@ class SocketSide:
         return socket
 
     async def handle_answer(self, request: web.Request) -> web.Response:
-        """Take an answer at a request's own address."""
+        """Accept an answer at the `response_url` of a request."""
         body = await request.json()
         if code := refusal_of(body):
             return web.Response(status=400, text=code)
-        self.whisper(body)
+        self.record_answer(body)
         return web.Response(text="ok")
 
-    def whisper(self, body: dict[str, Any]) -> None:
-        """Keep what one person alone was told."""
+    def record_answer(self, body: dict[str, Any]) -> None:
+        """Record an ephemeral answer."""
         with self._changed:
-            self.whispers.append(body)
+            self.answers.append(body)
             self._changed.notify_all()
 
     async def _send(self, envelope_id: str, text: str) -> None:
@@ -154,7 +154,7 @@ class SocketSide:
 
 
 def text_of(body: dict[str, Any]) -> str:
-    """Return all that the blocks of a message say."""
+    """Return the text of all blocks of a message."""
     return "\n".join(
         block["text"]["text"] for block in body.get("blocks", ()) if block["type"] in {"section", "header"}
     )

@@ -1,4 +1,4 @@
-"""A mail server on loopback: keeps what it is sent, and can refuse, forget to answer, or want TLS and a log-in.
+"""A mail server on loopback: it records mails, and can refuse them, not answer, or require TLS and a log-in.
 
 with SmtpStandIn() as smtp:
     SmtpChannel(host=smtp.host, port=smtp.port, security=MailSecurity.NONE, …)
@@ -37,7 +37,7 @@ class ReceivedMail:
 
 @cache
 def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """What every server shows, and what a client must trust to talk to one over TLS."""
+    """Return the TLS contexts of the server and of a client that trusts it."""
     authority = trustme.CA()
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.issue_cert("localhost").configure_cert(server)
@@ -46,7 +46,7 @@ def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 class SmtpStandIn:
-    """The server. `security` is `none`, `starttls` or `tls`; with `users` it takes nobody who hasn't logged in."""
+    """The server. `security` is `none`, `starttls` or `tls`; with `users` it requires a log-in."""
 
     def __init__(
         self, *, security: str = "none", users: dict[str, str] | None = None, smtputf8: bool = True
@@ -67,18 +67,18 @@ class SmtpStandIn:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
 
-    # --- what a test says
+    # --- for tests
 
     def refuse(self, address: str, reply: str = "550 5.1.1 no such mailbox") -> None:
         """Answer RCPT for `address` with `reply` from now on."""
         self._refused[address] = reply
 
     def reply_next(self, stage: str, *replies: str) -> None:
-        """Answer the coming `MAIL`, `RCPT` or `DATA` (the message itself) with these, one each; nothing is kept."""
+        """Answer the next `MAIL`, `RCPT` or `DATA` with these replies, one each; no mail is recorded."""
         self._replies[stage].extend(replies)
 
     def drop_after_data(self, times: int = 1) -> None:
-        """Take the coming messages, keep them, and hang up instead of answering."""
+        """Record the next mails and close the connection instead of answering."""
         self._drops += times
 
     def end_faults(self) -> None:
@@ -86,10 +86,10 @@ class SmtpStandIn:
         self._replies.clear()
         self._drops = 0
 
-    # --- life
+    # --- start and stop
 
     def __enter__(self) -> Self:
-        # The number of the port is taken from a bound socket: aiosmtpd's own controller can't do with port 0.
+        # The port comes from a bound socket: aiosmtpd's controller doesn't support port 0.
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
         self._thread.start()
@@ -129,7 +129,7 @@ class SmtpStandIn:
             loop=self._loop,
         )
 
-    # --- the hooks that aiosmtpd calls
+    # --- the handlers that aiosmtpd calls
 
     def _authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any

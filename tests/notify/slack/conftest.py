@@ -1,4 +1,4 @@
-"""A listener in a small world, connected to the Slack stand-in by a real WebSocket."""
+"""A Slack listener in a test world, connected to the Slack stand-in by a real WebSocket."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from tests.world import SHOP, World, industry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What stands around the listener."""
+    """The world of a listener: the bot, the stand-in of Slack, and one alert."""
 
     world: World
     slack: SlackStandIn
@@ -63,13 +63,13 @@ apps = [{{ name = "shop", app_key = "key2", master_secret = "secret" }}]
 
     @property
     def alert(self) -> Alert:
-        """The one alert there is."""
+        """Return the only alert."""
         with self.world.database.read() as conn:
             return alerts.listed(conn, closed=True)[0].alert
 
     @property
     def alert_id(self) -> str:
-        """Its id."""
+        """Return the id of the only alert."""
         return str(self.alert.id)
 
 

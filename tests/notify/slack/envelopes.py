@@ -1,4 +1,4 @@
-"""Envelopes as Slack writes them."""
+"""Envelopes as Slack sends them."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ PARTNER = {"id": "U00PARTNER", "username": "partner", "name": "partner", "team_i
 def click(
     action: str, value: str, *, response_url: str = "", user: dict[str, str] = ONCALL, choice: bool = False
 ) -> dict[str, Any]:
-    """A button pressed (or with `choice` an option taken) under a message in #ops."""
+    """Return a click on a button (or with `choice` on an option) of a message in #ops."""
     stamp = next(_stamps)
     pressed = {"selected_option": {"value": value}} if choice else {"value": value}
     return _envelope(
@@ -58,7 +58,7 @@ def submission(
     quantity: str | None = None,
     user: dict[str, str] = ONCALL,
 ) -> dict[str, Any]:
-    """The form, filled in."""
+    """Return the submission of the form."""
     stamp = next(_stamps)
     return _envelope(
         "interactive",
@@ -84,7 +84,7 @@ def submission(
 
 
 def again(envelope: dict[str, Any]) -> dict[str, Any]:
-    """The same act in another envelope."""
+    """Return the same request in another envelope."""
     return {**json.loads(json.dumps(envelope)), "envelope_id": f"again-{next(_stamps)}", "retry_attempt": 1}
 
 

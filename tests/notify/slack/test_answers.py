@@ -1,4 +1,4 @@
-"""Everything that one person is told alone, block by block, in both languages."""
+"""All ephemeral answers, block by block, in both languages."""
 
 import json
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ def update(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 
 
-def asked_in_turn(desk: Desk) -> dict[str, Envelope]:
-    """Name everything that can be asked, up to acting on the one alert."""
+def requests_in_order(desk: Desk) -> dict[str, Envelope]:
+    """Return every request that can be answered, by name, in the order in which they are sent."""
     alert = desk.alert_id
     return {
         "help": command("help"),
@@ -49,20 +49,20 @@ def asked_in_turn(desk: Desk) -> dict[str, Envelope]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: str, update: bool) -> None:
+def test_an_answer_equals_its_golden_file(desk: Desk, language: str, update: bool) -> None:
     chinese = "language\n" if language == "zh-CN" else ""
     answers: dict[str, Any] = {}
 
     def ask(name: str, envelope: Envelope) -> None:
         asked = dict(envelope)
         asked["payload"] = {**asked["payload"], "response_url": desk.slack.response_url}
-        said = len(desk.slack.socket.whispers)
+        num_answers = len(desk.slack.socket.answers)
         desk.slack.socket.deliver(asked)
-        desk.slack.socket.wait_for_whispers(said + 1)
-        answers[name] = {key: desk.slack.socket.whispers[-1][key] for key in ("text", "blocks")}
+        desk.slack.socket.wait_for_answers(num_answers + 1)
+        answers[name] = {key: desk.slack.socket.answers[-1][key] for key in ("text", "blocks")}
 
     with desk.listening(f'{chinese}[slack.roles]\nfinance = ["{ONCALL["id"]}"]\n'):
-        for name, envelope in asked_in_turn(desk).items():
+        for name, envelope in requests_in_order(desk).items():
             ask(name, envelope)
         desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
         (form,) = desk.slack.socket.forms

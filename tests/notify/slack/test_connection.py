@@ -1,4 +1,4 @@
-"""The socket: replaced when it is dead, dropped or about to be closed, and acknowledged in time."""
+"""The socket is replaced when it is dead, dropped or about to be closed, and envelopes are acknowledged in time."""
 
 import logging
 import threading
@@ -21,27 +21,27 @@ HURRIED = timedelta(seconds=0.4)
 """A heartbeat that finds dead sockets quickly, and may find one dead that is alive: the machine was slow."""
 
 
-def test_a_socket_that_looks_open_and_is_dead_is_replaced(desk: Desk) -> None:
+def test_a_dead_socket_that_looks_open_is_replaced(desk: Desk) -> None:
     with desk.listening(heartbeat=HURRIED):
-        desk.slack.socket.go_deaf()
+        desk.slack.socket.stop_responding()
         desk.slack.socket.wait_for_sockets(2)
         assert {} == desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
 
     assert desk.alert.acknowledged_by
 
 
-def test_a_click_whose_acknowledgement_is_lost_comes_again_over_the_next_socket_and_is_done_once(
+def test_a_click_that_is_repeated_after_a_lost_acknowledgement_is_executed_once(
     desk: Desk,
 ) -> None:
     with desk.listening(heartbeat=HURRIED):
-        desk.slack.socket.go_deaf()
+        desk.slack.socket.stop_responding()
         assert {} == desk.slack.socket.deliver(click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True))
 
     with desk.world.database.read() as conn:
         assert 1 == len(silences.latest(conn))
 
 
-def test_a_socket_that_breaks_without_a_word_is_replaced(desk: Desk) -> None:
+def test_a_socket_that_breaks_without_notice_is_replaced(desk: Desk) -> None:
     with desk.listening():
         desk.slack.socket.drop()
         desk.slack.socket.wait_for_sockets(2)
@@ -56,13 +56,13 @@ def test_a_socket_that_slack_is_about_to_close_is_read_to_the_end(desk: Desk) ->
         side.wait_for_sockets(2)
         side._sockets.append(
             side._sockets.pop(side._sockets.index(old))
-        )  # the old one is written to once more
+        )  # one more envelope on the old socket
         assert {} == side.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
 
     assert desk.alert.acknowledged_by
 
 
-def test_while_slack_cannot_be_asked_for_a_socket_it_is_asked_again(desk: Desk) -> None:
+def test_opening_a_socket_is_retried_while_slack_fails(desk: Desk) -> None:
     desk.slack.fail_next("apps.connections.open", Fault(status=503), Fault(error="internal_error"))
     with desk.listening():
         assert {} == desk.slack.socket.deliver(command("help"))
@@ -70,7 +70,7 @@ def test_while_slack_cannot_be_asked_for_a_socket_it_is_asked_again(desk: Desk) 
 
 @pytest.mark.slow
 @pytest.mark.timing
-def test_a_locked_database_holds_no_acknowledgement_and_the_act_is_done_when_it_opens(
+def test_a_locked_database_delays_no_acknowledgement_and_the_request_is_executed_later(
     desk: Desk, sqlite_url: str
 ) -> None:
     other = Database(sqlite_url)
@@ -80,7 +80,7 @@ def test_a_locked_database_holds_no_acknowledgement_and_the_act_is_done_when_it_
             envelope = click(ActionId.ACKNOWLEDGE, desk.alert_id)
             assert {} == desk.slack.socket.deliver(envelope)
             assert not desk.alert.acknowledged_by
-        desk.slack.socket.wait_for_whispers(1)
+        desk.slack.socket.wait_for_answers(1)
     other.dispose()
 
     assert desk.slack.socket.seconds[envelope["envelope_id"]] < 3
@@ -89,7 +89,7 @@ def test_a_locked_database_holds_no_acknowledgement_and_the_act_is_done_when_it_
 
 @pytest.mark.slow
 @pytest.mark.timing
-def test_it_stops_at_once_and_takes_nothing_new(desk: Desk) -> None:
+def test_the_listener_stops_immediately_and_accepts_nothing_new(desk: Desk) -> None:
     with desk.listening() as app:
         began = time.monotonic()
         assert app.stop(timedelta(seconds=8))
@@ -97,7 +97,7 @@ def test_it_stops_at_once_and_takes_nothing_new(desk: Desk) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "socket mode"]
 
 
-def test_what_slack_never_writes_is_acknowledged_and_does_nothing(desk: Desk) -> None:
+def test_an_unknown_envelope_is_acknowledged_and_ignored(desk: Desk) -> None:
     strange = click("somebody_elses_button", "7")
     with desk.listening():
         assert {} == desk.slack.socket.deliver(strange)
@@ -105,7 +105,7 @@ def test_what_slack_never_writes_is_acknowledged_and_does_nothing(desk: Desk) ->
         assert {} == desk.slack.socket.deliver({"type": "interactive", "envelope_id": "e2", "payload": []})
 
 
-def test_sockets_are_refused_where_socket_mode_is_switched_off_and_the_log_says_so(
+def test_refused_sockets_are_logged_if_socket_mode_is_disabled(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "balancebot")
@@ -118,7 +118,7 @@ def test_sockets_are_refused_where_socket_mode_is_switched_off_and_the_log_says_
     ]
 
 
-def test_sockets_that_are_too_many_are_closed_opened_ever_more_rarely_and_logged_once(
+def test_too_many_sockets_are_opened_at_growing_intervals_and_logged_once(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "balancebot")
@@ -132,12 +132,12 @@ def test_sockets_that_are_too_many_are_closed_opened_ever_more_rarely_and_logged
         side.wait_for_sockets(5)
         assert {} == side.deliver(command("help"))
 
-    said = [getattr(record, "error", "") for record in caplog.records if record.msg == "slack.disconnected"]
-    assert ["Slack's socket was closed", 1] == [said[0], sum("too many sockets" in line for line in said)]
+    errors = [getattr(record, "error", "") for record in caplog.records if record.msg == "slack.disconnected"]
+    assert ["Slack's socket was closed", 1] == [errors[0], sum("too many sockets" in line for line in errors)]
     assert 1 == sum(record.msg == "slack.connected" for record in caplog.records)
 
 
-def test_a_socket_goes_the_configured_way_or_the_one_of_the_environment(
+def test_a_socket_uses_the_configured_proxy_or_that_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy:3128")
@@ -150,7 +150,7 @@ def test_a_socket_goes_the_configured_way_or_the_one_of_the_environment(
     assert "http://other:1" == proxy_for(url, Proxy(url=Secret("http://other:1")))
 
 
-def test_two_replicas_that_get_the_same_click_do_it_once(desk: Desk) -> None:
+def test_a_click_received_by_two_replicas_is_executed_once(desk: Desk) -> None:
     envelope = click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True)
     with desk.listening(), desk.listening():
         first, second = desk.slack.socket._sockets
@@ -159,7 +159,7 @@ def test_two_replicas_that_get_the_same_click_do_it_once(desk: Desk) -> None:
                 desk.slack.socket._sockets.pop(desk.slack.socket._sockets.index(socket))
             )
             desk.slack.socket.send(envelope)
-        desk.slack.socket.wait_for_whispers(2)
+        desk.slack.socket.wait_for_answers(2)
 
     with desk.world.database.read() as conn:
         assert 1 == len(silences.latest(conn))

@@ -1,4 +1,4 @@
-"""The form is one that Slack opens: checked by the SDK's own models, in both languages."""
+"""The form is valid in Slack: checked by the SDK's models, in both languages."""
 
 from datetime import timedelta
 

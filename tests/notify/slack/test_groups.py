@@ -1,4 +1,4 @@
-"""The buttons of a group: what was shown is acknowledged or silenced as one act, and each member can be reached."""
+"""The buttons of a group: the shown members are acknowledged or silenced together, and each member has its own actions."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ BOTH = {"acme/shop:industry", "acme/web:industry"}
 
 @pytest.fixture
 def group(desk: Desk) -> ShownGroup:
-    """Two openings in #ops that became one message; the second of them came later."""
+    """Two openings in #ops that were sent as one message; the second opened later."""
     world = desk.world
     world.configure(SHOP, WEB)
     world.limit("acme/web", "industry", warning_below=1000)
@@ -53,18 +53,20 @@ def acts(desk: Desk) -> list[tuple[Act, str]]:
         return [(entry.act, entry.subject.split()[-1]) for entry in audit.newest(conn, limit=20)]
 
 
-def test_all_that_is_open_is_acknowledged_once_with_an_entry_for_each(desk: Desk, group: ShownGroup) -> None:
+def test_all_open_members_are_acknowledged_once_with_an_audit_entry_each(
+    desk: Desk, group: ShownGroup
+) -> None:
     envelope = click(ActionId.ACKNOWLEDGE, group.value)
     with desk.listening():
         desk.slack.socket.deliver(envelope)
-        (said,) = desk.slack.socket.wait_for_whispers(1)
+        (answer,) = desk.slack.socket.wait_for_answers(1)
     with desk.listening():
         desk.slack.socket.deliver(again(envelope))
 
     assert dict.fromkeys(BOTH, "oncall (U000ONCALL)") == acknowledged(desk)
     assert {(Act.ACKNOWLEDGE, subject) for subject in BOTH} == set(acts(desk))
     assert 2 == len(acts(desk))
-    assert "Acknowledged 2 open alerts: no reminders unless one gets worse." == said
+    assert "Acknowledged 2 open alerts: no reminders unless one gets worse." == answer
 
 
 def test_an_acknowledged_alert_keeps_its_note(desk: Desk, group: ShownGroup) -> None:
@@ -77,7 +79,7 @@ def test_an_acknowledged_alert_keeps_its_note(desk: Desk, group: ShownGroup) -> 
     assert {"acme/shop:industry": "on-call", "acme/web:industry": "oncall (U000ONCALL)"} == acknowledged(desk)
 
 
-def test_only_what_was_shown_is_acknowledged(desk: Desk, group: ShownGroup) -> None:
+def test_only_shown_members_are_acknowledged(desk: Desk, group: ShownGroup) -> None:
     with desk.listening():
         shown = ShownGroup(group_id=group.group_id, num_members=1)
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, shown.value))
@@ -85,10 +87,10 @@ def test_only_what_was_shown_is_acknowledged(desk: Desk, group: ShownGroup) -> N
     assert ["", "oncall (U000ONCALL)"] == sorted(acknowledged(desk).values())
 
 
-def test_a_group_is_silenced_as_one_and_means_its_balances_alone(desk: Desk, group: ShownGroup) -> None:
+def test_a_group_has_one_silence_for_exactly_its_balances(desk: Desk, group: ShownGroup) -> None:
     with desk.listening(f'[slack.roles]\nfinance = ["{ONCALL["id"]}"]\n'):
         desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|4h", choice=True))
-        (said,) = desk.slack.socket.wait_for_whispers(1)
+        (answer,) = desk.slack.socket.wait_for_answers(1)
 
     with desk.world.database.read() as conn:
         (silence,) = silences.latest(conn)
@@ -97,11 +99,11 @@ def test_a_group_is_silenced_as_one_and_means_its_balances_alone(desk: Desk, gro
         silence.pattern.text,
         silence.until,
     )
-    assert "Silenced acme/shop:industry, acme/web:industry until Tue 24 Nov, 00:00." == said
+    assert "Silenced acme/shop:industry, acme/web:industry until Tue 24 Nov, 00:00." == answer
     assert [(Act.SILENCE, "acme/web:industry")] == acts(desk)
 
 
-def test_a_member_is_explained_with_buttons_of_its_own(desk: Desk, group: ShownGroup) -> None:
+def test_a_member_is_explained_with_its_own_buttons(desk: Desk, group: ShownGroup) -> None:
     with desk.listening():
         desk.slack.socket.deliver(
             click(
@@ -111,32 +113,32 @@ def test_a_member_is_explained_with_buttons_of_its_own(desk: Desk, group: ShownG
                 response_url=desk.slack.response_url,
             )
         )
-        (said,) = desk.slack.socket.wait_for_whispers(1)
+        (answer,) = desk.slack.socket.wait_for_answers(1)
 
-    assert "*acme/shop:industry: warning, 500 messages*" in said
-    (actions,) = (block for block in desk.slack.socket.whispers[0]["blocks"] if block["type"] == "actions")
+    assert "*acme/shop:industry: warning, 500 messages*" in answer
+    (actions,) = (block for block in desk.slack.socket.answers[0]["blocks"] if block["type"] == "actions")
     assert [ActionId.ACKNOWLEDGE, ActionId.SILENCE, ActionId.TOP_UP_ORDERED] == [
         element["action_id"] for element in actions["elements"]
     ]
 
 
-def test_an_unknown_group_and_one_that_is_over_are_reported(desk: Desk) -> None:
+def test_an_unknown_group_and_a_closed_group_are_answered_with_a_message(desk: Desk) -> None:
     nobody = ShownGroup(group_id="0" * 32, num_members=3)
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, nobody.value))
         desk.slack.socket.deliver(click(ActionId.SILENCE, f"{nobody.value}|1h", choice=True))
         desk.slack.socket.deliver(click(ActionId.SILENCE, "group:x|1h", choice=True))
-        said = desk.slack.socket.wait_for_whispers(2)
+        answer = desk.slack.socket.wait_for_answers(2)
 
-    assert ["Nothing to do here: these alerts are closed or already acknowledged."] * 2 == said
+    assert ["Nothing to do here: these alerts are closed or already acknowledged."] * 2 == answer
 
 
-def test_a_group_of_several_wallets_is_silenced_by_finance_alone(desk: Desk, group: ShownGroup) -> None:
+def test_a_group_of_several_wallets_can_only_be_silenced_by_finance(desk: Desk, group: ShownGroup) -> None:
     with desk.listening('[slack.roles]\nfinance = ["U0000000BOSS"]\n'):
         desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|1h", choice=True))
-        (said,) = desk.slack.socket.wait_for_whispers(1)
+        (answer,) = desk.slack.socket.wait_for_answers(1)
 
-    assert said.startswith("Not silenced: ")
+    assert answer.startswith("Not silenced: ")
     assert ([], dict.fromkeys(BOTH, "")) == (acts(desk), acknowledged(desk))
 
 
@@ -145,7 +147,7 @@ def test_guests_change_nothing_in_a_group(desk: Desk, group: ShownGroup) -> None
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, group.value))
         desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|1h", choice=True))
-        desk.slack.socket.wait_for_whispers(2)
+        desk.slack.socket.wait_for_answers(2)
 
     assert ([], dict.fromkeys(BOTH, "")) == (acts(desk), acknowledged(desk))
 
