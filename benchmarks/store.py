@@ -28,7 +28,6 @@ from balancebot.store import estimates, readings, statements, usage, use_totals,
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.readings import GoodRead, SnapshotRow
-from balancebot.store.usage import Used, UseRow
 from tests.databases import empty_databases
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -121,17 +120,20 @@ def measure_cycles(
     return {step: seconds / times / len(ids) * 1e6 for step, seconds in costs.seconds.items()}
 
 
-def write_year(database: Database, wallet_ids: list[int], until: datetime = START) -> None:
+def write_year(database: Database, ids: dict[WalletName, int], until: datetime = START) -> None:
     """Write the rows that a year of 5-minute readings leaves with the default retention, not packed yet.
 
     Usage follows the hour of the day and chance, and readings come some seconds early or late, as they do.
     """
     chance = random.Random(20261124)
     end, raw = int(until.timestamp()), int(RetentionConfig().raw.total_seconds())
-    levels = {wallet_id: [10_000_000, 4_000_000] for wallet_id in wallet_ids}
+    levels = {name: [10_000_000, 4_000_000] for name in ids}
     for first in range(end - 365 * _DAY, end, _DAY):
-        snapshots, hours = [], []
-        for wallet_id, level in levels.items():
+        snapshots = []
+        seen: dict[int, dict[WalletName, Seen]] = defaultdict(dict)
+        booked: dict[int, dict[Hour, Booked]] = defaultdict(dict)
+        for name, level in levels.items():
+            wallet_id = ids[name]
             for hour in range(first // 3600, first // 3600 + 24):
                 used = [0, 0]
                 for at in range(hour * 3600, (hour + 1) * 3600, int(EVERY.total_seconds())):
@@ -142,10 +144,13 @@ def write_year(database: Database, wallet_ids: list[int], until: datetime = STAR
                     read = Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, *level)
                     if first >= end - raw:
                         snapshots.append(SnapshotRow(at + chance.randrange(20), wallet_id, read))
-                what = (Used(), Used(), *(Used(use, 3600, after=-chance.randrange(9)) for use in used))
-                hours.append(UseRow(hour, wallet_id, read, what))
+                seen[hour][name] = Seen(hour * 3600 + 3599, read)
+                for category, use in zip(IN_USE, used, strict=True):
+                    key = BalanceKey(name, category)
+                    booked[hour][Hour(hour, key)] = Booked(use, 3600.0, after=-chance.randrange(9))
         with database.write() as conn:
-            usage.put(conn, hours)
+            for hour, of_wallets in seen.items():
+                usage.add(conn, ids, booked[hour], of_wallets)
             readings.append_snapshots(conn, snapshots)
 
 
@@ -171,11 +176,10 @@ def measure_reads(database: Database, wallet_ids: list[int]) -> dict[str, float]
             conn, one, since=end - 30 * _DAY, until=end
         ),
         "35 days of all by hour": lambda conn: list(usage.use_since(conn, wallet_ids, hour - 35 * 24)),
-        "sums of a month, all": lambda conn: statements.sums(conn, wallet_ids, **month),
+        "totals of a month, all": lambda conn: statements.totals(conn, wallet_ids, **month),
         "what was there at its begin, all": lambda conn: statements.values_at(
             conn, wallet_ids, hour=month["since"], deep=False
         ),
-        "hours read in it, all": lambda conn: statements.hours_read(conn, wallet_ids, **month),
         "sums of two weeks, all": lambda conn: use_totals.of_hours(conn, since=hour - 14 * 24, until=hour),
         "a week of all, every reading": lambda conn: deque(
             readings.snapshots_between(conn, since=end - 9 * _DAY, until=end - 2 * _DAY), maxlen=0
@@ -226,9 +230,10 @@ def report(database: Database, *, num_wallets: int, num_cycles: int, num_years: 
         ids = wallets.ids(conn)
     empty = measure_cycles(database, ids, 0, num_cycles)
     size = sizes(database)
-    write_year(database, list(ids.values())[:num_years])
+    with_past = dict(list(ids.items())[:num_years])
+    write_year(database, with_past)
     show_sizes(database, size, num_years, "in rows")
-    past = list(ids.values())[:num_years]
+    past = list(with_past.values())
     in_rows = measure_reads(database, past)
     pack_all(database)
     show_sizes(database, size, num_years, "packed")

@@ -107,7 +107,7 @@ def make_year(database: Database, watched: list[WalletName], shapes: int, now: d
     set_limits(database, watched)
     with database.read() as conn:
         rows = [row for row in wallets.all_wallets(conn) if row.id <= shapes]
-    write_year(database, [row.id for row in rows], midnight)
+    write_year(database, {row.name: row.id for row in rows}, midnight)
     pack_all(database, midnight)
     refit_models(database, rows, zone="UTC", from_scratch=True)
     copy_year(database, shapes=shapes, wanted=len(watched))

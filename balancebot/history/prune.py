@@ -32,8 +32,8 @@ _NOTIFICATIONS = 1_000
 _ALERTS = 1_000
 _OVER_FOR = timedelta(hours=2)
 """How long after its end a day of readings is packed, so that late ones are mostly included."""
-_HOURS_IN_ROWS = timedelta(days=36)
-"""Usage models, digests and this month's statement add up the hours of all wallets."""
+_HOURS_IN_ROWS = timedelta(days=3)
+"""Late readings and corrections change hours; a packed day would have to be unpacked for each."""
 _READ_AT_ONCE = 100_000
 _WALLETS_AT_ONCE = 100
 _DELETED_AT_ONCE = 10_000

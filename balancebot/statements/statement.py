@@ -141,26 +141,26 @@ class _StatementLines:
     def of(self, spans: Sequence[MonthSpan], by: StatementBy) -> list[StatementRow]:
         """Return a row for each balance and span that has data."""
         month, end = self._month, min(self._month.end, self._now_hour)
-        read = statements.hours_read(self._conn, self._ids, since=month.start, until=month.end)
+        of_spans = [
+            statements.totals(self._conn, self._ids, since=span.start, until=span.end) for span in spans
+        ]
+        read: dict[tuple[int, Category], HoursRead] = {}
+        for _, of_span in of_spans:
+            for key, hours in of_span.items():
+                read[key] = hours.joined(read.get(key))
         before = openings = self._openings(month.start, read)
         lines: list[StatementRow] = []
         allocated: set[tuple[int, Category]] = set()
-        for span in spans:
+        for span, (sums, read_in_span) in zip(spans, of_spans, strict=True):
             is_last = span is spans[-1]
             hour = end if is_last else span.end
             values = statements.values_at(self._conn, self._ids, hour=hour, deep=is_last)
-            sums = statements.sums(self._conn, self._ids, since=span.start, until=span.end)
-            part = (
-                read
-                if len(spans) == 1
-                else statements.hours_read(self._conn, self._ids, since=span.start, until=hour)
-            )
             after: dict[tuple[int, Category], int] = {}
             for row in self._members:
                 for category in Category:
                     key = (row.id, category)
                     watched = self._watched(row, category, read.get(key), has_opening=key in openings)
-                    missing = _missing(watched, span.start, hour, part.get(key))
+                    missing = _missing(watched, span.start, hour, read_in_span.get(key))
                     flows = _flows(sums.get(key, Used()))
                     closing = self._closing(row, category, values.get(key), hour)
                     if closing is None and key in before and self._is_seen_later(row, category, hour, read):

@@ -7,8 +7,8 @@ again later. `history/prune.py` decides when days are packed.
 import zlib
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, field
+from itertools import accumulate, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -57,6 +57,14 @@ class Packed:
     """A day in the unit of the rows' time: seconds or hours."""
     columns: tuple[Column[Any], ...]
     """Time and wallet id first; the order is part of what is stored."""
+    of_readings: tuple[int, ...] = field(init=False)
+    """The positions of the columns of readings among those after time and wallet id."""
+
+    def __post_init__(self) -> None:
+        """Find the columns of readings once: this takes longer than unpacking a day."""
+        after = enumerate(self.columns[2:])
+        found = tuple(index for index, column in after if isinstance(column.type, ReadingColumn))
+        object.__setattr__(self, "of_readings", found)
 
     @property
     def time(self) -> Column[Any]:
@@ -105,15 +113,15 @@ def _encode(packed: Packed, day: int, rows: Sequence[Row]) -> bytes:
 
 def _decode(packed: Packed, day: int, wallet_id: int, data: bytes) -> WalletDay:
     try:
-        steps, *values = _DECODER.decode(zlib.decompress(data))
+        steps, *columns = _DECODER.decode(zlib.decompress(data))
     except zlib.error as error:
         raise ValueError(str(error)) from None
-    times = [at for at in _sums(steps or (), day * packed.per_day) if at is not None]
-    columns = [
-        list(_sums(kept, 0)) if kept is not None and isinstance(column.type, ReadingColumn) else kept
-        for column, kept in zip(packed.columns[2:], values, strict=True)
-    ]
-    return WalletDay(wallet_id, times, columns)
+    if len(columns) != len(packed.columns) - 2:
+        raise ValueError(f"{len(columns)} columns instead of {len(packed.columns) - 2}")
+    for index in packed.of_readings:
+        if changes := columns[index]:
+            columns[index] = _sums(changes, 0)
+    return WalletDay(wallet_id, _sums(steps or [], day * packed.per_day), columns)
 
 
 _DECODER = msgspec.msgpack.Decoder(list[list[int | None] | None])
@@ -128,13 +136,13 @@ def _steps(values: Iterable[int | None], last: int) -> Iterator[int | None]:
             last = value
 
 
-def _sums(steps: Sequence[int | None], value: int) -> Iterator[int | None]:
-    for step in steps:
-        if step is None:
-            yield None
-        else:
-            value += step
-            yield value
+def _sums(steps: Sequence[int | None], before: int) -> list[Any]:
+    """Return the values of which `steps` are the differences; None stays None."""
+    if None not in steps:  # almost always, and quick
+        return list(accumulate(steps, initial=before))[1:]
+    values = accumulate((step for step in steps if step is not None), initial=before)
+    next(values)
+    return [None if step is None else next(values) for step in steps]
 
 
 def first_day(conn: Connection, packed: Packed, *, since: int = 0) -> int | None:

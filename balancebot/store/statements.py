@@ -3,14 +3,16 @@
 Merged days count if they are completely within a span; the days in which months begin are kept as hours.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from itertools import repeat
+from operator import add
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, case, func, select
 
 from balancebot.domain.balance import Absent, Category, Reading
 from balancebot.domain.usage import HOURS_PER_DAY
-from balancebot.store import usage, use_totals
+from balancebot.store import packing, usage, use_totals
 from balancebot.store.tables import daily_use, hourly_use
 from balancebot.store.types import chunked
 from balancebot.store.usage import Used, UseRow
@@ -36,6 +38,14 @@ class HoursRead(NamedTuple):
     last: int
     num_hours: int
 
+    def joined(self, other: "HoursRead | None") -> "HoursRead":
+        """Return both together; they have no hour in common."""
+        if other is None:
+            return self
+        return HoursRead(
+            min(self.first, other.first), max(self.last, other.last), self.num_hours + other.num_hours
+        )
+
 
 def is_folded(conn: Connection, hour: int) -> bool:
     """Return whether an hour was merged into a day."""
@@ -52,59 +62,62 @@ def any_folded(conn: Connection, *, since: int, until: int) -> bool:
     return conn.execute(wanted.limit(1)).first() is not None
 
 
-def sums(
+def totals(
     conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
-) -> dict[tuple[int, Category], Used]:
-    """Return the totals of each balance in the hours `[since, until)`."""
-    found: dict[tuple[int, Category], Used] = {}
+) -> tuple[dict[tuple[int, Category], Used], dict[tuple[int, Category], HoursRead]]:
+    """Return the totals of each balance in the hours `[since, until)`, and in which of these it was read.
+
+    A merged day counts as read in every hour. Both are found in one pass, because unpacking the days takes longest.
+    """
     days = {"since": -(-since // HOURS_PER_DAY), "until": until // HOURS_PER_DAY}
-    wanted = set(wallet_ids)
-    of_hours = use_totals.of_hours(conn, since=since, until=until, wallet_ids=wallet_ids)
-    for totals in (of_hours, use_totals.of_days(conn, **days)):
-        for wallet_id, of_wallet in totals.items():
-            if wallet_id in wanted:
-                for category, used in zip(Category, of_wallet, strict=True):
-                    before = found.get((wallet_id, category), Used())
-                    found[wallet_id, category] = Used(*map(sum, zip(before, used, strict=True)))
-    return found
-
-
-def hours_read(
-    conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
-) -> dict[tuple[int, Category], HoursRead]:
-    """Return in which hours of `[since, until)` each balance was read; a merged day counts as read in every hour."""
-    found: dict[tuple[int, Category], HoursRead] = {}
-
-    def take(wallet_id: int, category: Category, low: int, high: int, count: int) -> None:
-        before = found.get((wallet_id, category), HoursRead(low, high, 0))
-        found[wallet_id, category] = HoursRead(
-            min(before.first, low), max(before.last, high), before.num_hours + count
-        )
-
-    for table, column, width in (
-        (hourly_use, hourly_use.c.hour, 1),
-        (daily_use, daily_use.c.day, HOURS_PER_DAY),
+    sums = use_totals.of_rows(conn, hourly_use, since=since, until=until)
+    read: dict[tuple[int, Category], HoursRead] = {}
+    for key, hours in (
+        *_read_in(conn, hourly_use, wallet_ids, since=since, until=until, width=1),
+        *_read_in(conn, daily_use, wallet_ids, **days, width=HOURS_PER_DAY),
     ):
-        first, end = -(-since // width), until // width
-        columns: list[ColumnElement[int]] = []
-        for reading in (table.c[category.value] for category in Category):
-            seen_at = case((reading.is_not(None), column))
-            columns += [func.min(seen_at), func.max(seen_at), func.count(reading)]
-        for ids in chunked(wallet_ids):
-            counted = (
-                select(table.c.wallet_id, *columns)
-                .where(column >= first, column < end, table.c.wallet_id.in_(ids))
-                .group_by(table.c.wallet_id)
-            )
-            for wallet_id, *values in conn.execute(counted):
-                for category, low, high, count in zip(
-                    Category, values[::3], values[1::3], values[2::3], strict=True
-                ):
-                    if count:
-                        take(wallet_id, category, low * width, (high + 1) * width - 1, count * width)
-    for wallet_id, category, hours in usage.packed_hours_read(conn, wallet_ids, since=since, until=until):
-        take(wallet_id, category, hours[0], hours[-1], len(hours))
-    return found
+        read[key] = hours.joined(read.get(key))
+    for day in packing.wallet_days(conn, usage.PACKED, since=since, until=until, wallet_ids=wallet_ids):
+        use_totals.add_day(sums, day)
+        for category, times in usage.hours_read(day):
+            key = (day.wallet_id, category)
+            read[key] = HoursRead(times[0], times[-1], len(times)).joined(read.get(key))
+    for wallet_id, of_days in use_totals.of_rows(conn, daily_use, **days).items():
+        sums[wallet_id] = list(map(add, of_days, sums.get(wallet_id, repeat(0))))
+    wanted = set(wallet_ids)
+    return {
+        (wallet_id, category): used
+        for wallet_id, values in sums.items()
+        if wallet_id in wanted
+        for category, used in zip(Category, usage.in_categories(values), strict=True)
+        if any(used)
+    }, read
+
+
+def _read_in(
+    conn: Connection, table: Table, wallet_ids: Collection[int], *, since: int, until: int, width: int
+) -> Iterator[tuple[tuple[int, Category], HoursRead]]:
+    """Yield each balance with the hours of its readings in the rows `[since, until)`, which are of `width` hours each."""
+    at = next(iter(table.primary_key))
+    columns: list[ColumnElement[int]] = []
+    for reading in (table.c[category.value] for category in Category):
+        seen_at = case((reading.is_not(None), at))
+        columns += [func.min(seen_at), func.max(seen_at), func.count(reading)]
+    for ids in chunked(wallet_ids):
+        counted = (
+            select(table.c.wallet_id, *columns)
+            .where(at >= since, at < until, table.c.wallet_id.in_(ids))
+            .group_by(table.c.wallet_id)
+        )
+        for wallet_id, *values in conn.execute(counted):
+            for category, first, last, count in zip(
+                Category, values[::3], values[1::3], values[2::3], strict=True
+            ):
+                if count:
+                    yield (
+                        (wallet_id, category),
+                        HoursRead(first * width, (last + 1) * width - 1, count * width),
+                    )
 
 
 def first_values(

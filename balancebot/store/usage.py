@@ -289,16 +289,17 @@ def _use_of(
             yield wallet_id, category, at, use or 0, exposure or 0
 
 
-def packed_hours_read(
-    conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
-) -> Iterator[tuple[int, Category, list[int]]]:
-    """Yield (wallet, category, hours of `[since, until)` with a reading) of each packed day that has any."""
-    for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
-        for category in Category:
-            column = day.columns[COLUMN[category.value]] or ()
-            hours = [hour for hour, reading in zip(day.times, column, strict=False) if reading is not None]
-            if hours:
-                yield day.wallet_id, category, hours
+def hours_read(day: packing.WalletDay) -> Iterator[tuple[Category, Sequence[int]]]:
+    """Yield each category that was read in a packed day, with the hours in which it was."""
+    for category, index in _READING_INDEX.items():
+        if column := day.columns[index]:
+            hours = day.times
+            if None in column:
+                hours = [hour for hour, reading in zip(hours, column, strict=True) if reading is not None]
+            yield category, hours
+
+
+_READING_INDEX = {category: COLUMN[category.value] for category in Category}
 
 
 def last_read(conn: Connection, wallet_id: int, category: Category, *, before: int) -> int | None:
@@ -309,8 +310,8 @@ def last_read(conn: Connection, wallet_id: int, category: Category, *, before: i
             c.wallet_id == wallet_id, c.hour < before, c[category.value].is_not(None)
         )
     )
-    packed = packed_hours_read(conn, [wallet_id], since=0, until=before)
-    found = [hours[-1] for _, of, hours in packed if of is category]
+    packed = packing.wallet_days(conn, PACKED, since=0, until=before, wallet_ids=[wallet_id])
+    found = [hours[-1] for day in packed for of, hours in hours_read(day) if of is category]
     return max((hour for hour in (*found, last) if hour is not None), default=None)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from functools import cache
 from itertools import repeat
-from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -34,50 +33,59 @@ def of_hours(
 
     With `wallet_ids`, of those, and possibly of others.
     """
-    found = _of_table(conn, hourly_use, since, until)
+    sums = of_rows(conn, hourly_use, since=since, until=until)
     for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
-        sums = [_sum_of(day, name) for name in ADDED]
-        before = [number for used in found.get(day.wallet_id, ()) for number in used]
-        found[day.wallet_id] = in_categories(list(map(add, sums, before)) if before else sums)
-    return found
+        add_day(sums, day)
+    return {wallet_id: in_categories(values) for wallet_id, values in sums.items()}
 
 
-def _sum_of(day: packing.WalletDay, name: str) -> int:
-    """Return the sum of a column over a packed day, like `_summed`."""
-    values = day.columns[COLUMN[name]]
-    if name.endswith("_moved_out"):
-        transferred = day.columns[COLUMN[name.removesuffix("moved_out") + "transferred"]]
-        if transferred is not None:
-            moved_out = values or repeat(None)
-            return sum(
-                max(-(change or 0), 0) if moved is None else moved
-                for change, moved in zip(transferred, moved_out)  # noqa: B905 -- what repeats has no end
+def add_day(sums: dict[int, list[int]], day: packing.WalletDay) -> None:
+    """Add a packed day to the totals of its wallet, which are in the order of `ADDED`."""
+    of_wallet = sums.get(day.wallet_id)
+    if of_wallet is None:
+        of_wallet = sums[day.wallet_id] = [0] * len(ADDED)
+    columns = day.columns
+    for index, column_index in enumerate(_COLUMNS):
+        if values := columns[column_index]:
+            of_wallet[index] += sum(filter(None, values))
+    for index, moved_out, transferred in _MOVED_OUT:
+        if changes := columns[transferred]:
+            of_wallet[index] += sum(
+                max(-(change or 0), 0)
+                for change, moved in zip(changes, columns[moved_out] or repeat(None))  # noqa: B905 -- what repeats has no end
+                if moved is None
             )
-    return sum(filter(None, values or ()))
+
+
+_COLUMNS = tuple(COLUMN[name] for name in ADDED)
+_MOVED_OUT = tuple(
+    (ADDED.index(name), COLUMN[name], COLUMN[name.removesuffix("moved_out") + "transferred"])
+    for name in ADDED
+    if name.endswith("_moved_out")
+)
+"""In rows of older versions, only the sign of `transferred` shows what was moved out."""
 
 
 def of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
     """Return the totals of each wallet (by id) in the merged days of `[since, until)`."""
-    return _of_table(conn, daily_use, since, until)
+    sums = of_rows(conn, daily_use, since=since, until=until)
+    return {wallet_id: in_categories(values) for wallet_id, values in sums.items()}
 
 
-def _of_table(
-    conn: Connection, table: Table, since: int, until: int
-) -> dict[int, tuple[Used, Used, Used, Used]]:
+def of_rows(conn: Connection, table: Table, *, since: int, until: int) -> dict[int, list[int]]:
+    """Return the totals of each wallet in the rows `[since, until)` of a table, in the order of `ADDED`."""
     span = {"since": since, "until": until}
     try:
         rows = conn.execute(_summing(table), span).all()
     except OperationalError:  # SQLite: a sum is larger than a column can hold; in two halves, each is small
         return {
-            wallet_id: in_categories(
-                [
-                    int(high or 0) * _HALF + int(low or 0)
-                    for high, low in zip(values[::2], values[1::2], strict=True)
-                ]
-            )
+            wallet_id: [
+                int(high or 0) * _HALF + int(low or 0)
+                for high, low in zip(values[::2], values[1::2], strict=True)
+            ]
             for wallet_id, *values in conn.execute(_summing(table, in_halves=True), span)
         }
-    return {wallet_id: in_categories(sums) for wallet_id, *sums in rows}
+    return {wallet_id: [int(value or 0) for value in values] for wallet_id, *values in rows}
 
 
 @cache

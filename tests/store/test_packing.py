@@ -128,7 +128,7 @@ def test_every_packed_hour_is_read_back_exactly(
             usage.courses(conn, [1, 2], Category.VOICE, since=HOUR - 60 * 24, until=HOUR - 7, every=6)
         )
         span = {"since": HOUR - 58 * 24 + 3, "until": HOUR - 5}
-        read = statements.hours_read(conn, [1, 3], **span)
+        of_balances = statements.totals(conn, [1, 3], **span)
         values = statements.values_at(conn, [1, 2, 3], hour=HOUR - 40 * 24 + 5)
     pack_all(database)
     with database.read() as conn:
@@ -140,7 +140,7 @@ def test_every_packed_hour_is_read_back_exactly(
         assert sorted(courses) == sorted(
             usage.courses(conn, [1, 2], Category.VOICE, since=HOUR - 60 * 24, until=HOUR - 7, every=6)
         )
-        assert read == statements.hours_read(conn, [1, 3], **span)
+        assert of_balances == statements.totals(conn, [1, 3], **span)
         assert values == statements.values_at(conn, [1, 2, 3], hour=HOUR - 40 * 24 + 5)
         assert [] == list(packing.damaged(conn, usage.PACKED))
 
@@ -241,11 +241,11 @@ def test_recent_rows_stay_and_past_rows_are_packed(with_past: Database) -> None:
     rows = in_rows(with_past, readings.PACKED), in_rows(with_past, usage.PACKED)
     num_packed = pack_all(with_past)
     today = [row for row in every_snapshot(with_past) if row.at >= SECOND // DAY * DAY]
-    assert (len(today), 3 * (36 * 24 + 12)) == (
+    assert (len(today), 3 * (3 * 24 + 12)) == (
         in_rows(with_past, readings.PACKED),
         in_rows(with_past, usage.PACKED),
     )
-    assert sum(rows) - len(today) - 3 * (36 * 24 + 12) == num_packed
+    assert sum(rows) - len(today) - 3 * (3 * 24 + 12) == num_packed
     assert 0 == pack_all(with_past)
 
 
