@@ -30,6 +30,9 @@ class DatabaseFile:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+        # once: pathlib interns the parts of a new path. If every transaction made these anew, the interpreter would rebuild
+        # its table of interned strings, 4 MB, again and again, and the heap would grow by holes of that size
+        self._wal, self._index = (self._path.with_name(self._path.name + ending) for ending in ("-wal", "-shm"))
         self._lock = threading.Lock()
         self._handle: int | None = None
         self._identity: tuple[int, int] | None = None
@@ -72,7 +75,7 @@ class DatabaseFile:
         """
         if self._handle is None:
             self.check()
-        beside = tuple(_identity(self._beside(ending)) for ending in ("-wal", "-shm"))
+        beside = (_identity(self._wal), _identity(self._index))
         if notes.get(_BESIDE, beside) != beside:
             raise self._fault(
                 "its write-ahead log was deleted or replaced while it was in use",
@@ -104,13 +107,6 @@ class DatabaseFile:
             return
         _open_files.add(identity)
         self._handle, self._identity = handle, identity
-
-    @property
-    def _wal(self) -> Path:
-        return self._beside("-wal")
-
-    def _beside(self, ending: str) -> Path:
-        return self._path.with_name(f"{self._path.name}{ending}")
 
     def _check_new(self, handle: int, identity: tuple[int, int]) -> None:
         if identity in _open_files:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +99,25 @@ def test_the_process_continues_when_the_right_file_is_back(running: Database, fi
     elsewhere.rename(file)
     with running.read() as conn:
         assert ("acme",) == wallets.configured_names(conn)
+
+
+def test_transactions_make_no_names_that_the_interpreter_has_to_keep(running: Database) -> None:
+    """Its table of interned strings would be rebuilt again and again, and each time the heap may grow by 4 MB."""
+    interned: list[object] = []
+
+    def watch(_: object, what: str, called: object) -> None:
+        if what == "c_call" and called is sys.intern:
+            interned.append(called)
+
+    sys.setprofile(watch)
+    try:
+        for use in (running.read, running.write):
+            with use():
+                pass
+    finally:
+        sys.setprofile(None)
+
+    assert [] == interned
 
 
 def test_an_empty_file_is_not_treated_as_a_new_database(file: Path) -> None:
