@@ -195,6 +195,20 @@ SENDERS: dict[str, Callable[[], SimulatedSender]] = {
     "nearly empty": lambda: SimulatedSender(35, office, left=90.0),
     "empty": lambda: SimulatedSender(35, left=0.0),
     "lasts for years": lambda: SimulatedSender(35, left=3e6),
+    "read every hour, and a campaign goes on": lambda: SimulatedSender(35, every=4).sends(3, 36_000, hours=3),
+    "three messages a day": lambda: SimulatedSender(
+        35, lambda at: float(at.hour in {6, 12, 18} and at.minute == 10), noise=0.0, left=40
+    ),
+    "first messages half an hour ago": lambda: SimulatedSender(
+        3, lambda at: 25.0 * (at >= ENDS - timedelta(minutes=30))
+    ),
+    "bursts every day": lambda: SimulatedSender(
+        35, lambda at: 900.0 if at.hour == at.day % 24 else 10.0, left=90_000
+    ),
+    "a third for two days, with Sundays off": lambda: SimulatedSender(
+        35, stepped(0.3, days_ago=2.5, of=lambda at: office(at) * (at.weekday() < 6))
+    ),
+    "two days of office hours and a campaign": lambda: SimulatedSender(2, office).sends(20, 20_000, hours=1),
 }
 
 

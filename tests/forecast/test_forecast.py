@@ -7,7 +7,7 @@ import pytest
 
 from balancebot.domain.runway import UNKNOWN
 from balancebot.forecast.forecast import Forecasts, forecast
-from balancebot.forecast.model import MODEL, decode_models, encode_models, fit
+from balancebot.forecast.model import MODEL, decode_models, encode_models, fit, usual_course
 from balancebot.forecast.profile import hours_of_week
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
@@ -121,6 +121,15 @@ def test_the_open_hour_is_enough_for_a_first_answer() -> None:
     answer = ask([nothing], [100.0], open_use=np.array([10.0]), open_exposure=np.array([1.0]))
     assert answer.known[0]
     assert answer.p10[0] < 10.0 < answer.p90[0]
+    assert (10.0, 240.0) == pytest.approx((answer.p50[0], answer.burn_per_day[0]), rel=0.01)
+
+
+@pytest.mark.parametrize(("hours", "course"), [(23, None), (24, [1.0, 1.0, 1.0])])
+def test_a_usual_course_is_known_after_a_day_of_readings(hours: int, course: list[float] | None) -> None:
+    exposure = np.zeros(WINDOW_HOURS, np.float32)
+    exposure[-hours:] = 1.0
+    model = fit([UseWindow(end=END, use=10.0 * exposure, exposure=exposure)], "UTC").models
+    assert course == usual_course(model, zone="UTC", first=END, count=3)
 
 
 def test_a_busy_open_hour_shortens_the_runway() -> None:

@@ -17,6 +17,7 @@ from balancebot.forecast.spike import (
     judge_spikes,
     remembered,
     stands_in_for,
+    stay_high,
 )
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
@@ -98,6 +99,13 @@ def test_a_long_gap_is_not_judged() -> None:
     assert [0, 0] == [points(model(), use, minutes=180) for use in (0.0, 1e6)]
 
 
+def test_two_hours_are_the_longest_interval_that_is_judged() -> None:
+    assert [(-2, 2), (0, 0)] == [
+        (points(model(), 0.0, minutes=minutes), points(model(), 1e6, minutes=minutes))
+        for minutes in (120, 120.1)
+    ]
+
+
 def gathered(*readings: int) -> list[int]:
     before, course = 0, []
     for reading in readings:
@@ -121,6 +129,23 @@ def test_slightly_increased_usage_does_not_end_a_spike() -> None:
     assert -2 == judge(quiet, high).points[0]
 
 
+def test_during_a_spike_three_times_as_many_as_usual_is_not_usual_however_few_they_are() -> None:
+    one_in_five_minutes = model(12.0)
+    assert [-2, 0] == [
+        int(judge(one_in_five_minutes, use, notified=np.array([True])).points[0]) for use in (2.0, 3.0)
+    ]
+
+
+def test_usage_stays_high_while_it_is_clearly_more_than_half_as_much_again() -> None:
+    def is_high(use: float) -> bool:
+        until = np.array([NOW + 300])
+        return bool(
+            stay_high(model(), use=np.array([use]), since=np.array([NOW]), until=until, zone="UTC")[0]
+        )
+
+    assert [False, False, True] == [is_high(10.0 * times) for times in (1.0, 2.4, 2.7)]
+
+
 def test_four_readings_above_the_bar_are_a_spike_despite_unjudged_readings_in_between() -> None:
     assert [1, 2, 2, 3, SPIKING] == gathered(1, 1, 0, 1, 1)
 
@@ -137,7 +162,7 @@ def test_a_past_spike_alert_loses_its_weight_within_a_quarter() -> None:
 
 def test_the_usage_of_a_day_in_one_reading_is_a_spike() -> None:
     a_day = 24 * 120.0
-    assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
+    assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day, a_day * 1.03)]
     assert not judge(model(0.2), 90.0).drained[0]
     assert not judge(model(), a_day * 5, bursty=np.array([True])).drained[0]
     assert [SPIKING, 8] == [gather(before, 2, drained=True) for before in (0, 8)]

@@ -1,5 +1,7 @@
 """Universal quota that is used while another category of the wallet is empty."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,18 @@ def test_after_the_other_category_was_bought_the_time_of_the_stand_in_is_remembe
 def test_universal_quota_without_additional_usage_is_no_reserve(windows: list[UseWindow]) -> None:
     found = stand_in(*windows)
     assert (False, 0) == (found.is_on, found.hours.sum())
+
+
+@pytest.mark.parametrize(("last_hour", "is_on"), [(5, False), (13, True)])
+def test_only_hours_in_which_the_other_category_is_usually_used_count(last_hour: int, is_on: bool) -> None:
+    """Industry uses 40 an hour from 8 to 20. While it is empty, for five hours, universal uses 8 an hour, by day 40."""
+    end = END - END % 24 + last_hour
+    by_day = np.isin((end - WINDOW_HOURS + HOURS) % 24, range(8, 20))
+    empty = HOURS >= WINDOW_HOURS - 5
+    universal = window(np.where(empty, 8.0 + 32.0 * by_day, 0.0), np.ones(WINDOW_HOURS))
+    other = window(np.where(empty, 0.0, 40.0 * by_day), np.where(empty, 0.0, 1.0))
+
+    assert is_on == stand_in(replace(universal, end=end), replace(other, end=end)).is_on
 
 
 def test_the_model_of_the_reserve_covers_both_categories() -> None:

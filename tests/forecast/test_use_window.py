@@ -1,11 +1,13 @@
 """The window of hourly usage, built from snapshots or from a series."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.usage import book_history
+from balancebot.forecast.series import window_of
 from balancebot.forecast.use_window import (
     WINDOW_HOURS,
     UseWindow,
@@ -32,6 +34,15 @@ def test_a_window_drops_usage_older_than_35_days() -> None:
     assert [1.0, 0.5, 0.0] == later.exposure[-3:].tolist()
     assert 9 == later.use.sum()
     assert 0 == window.moved_to(1000 + WINDOW_HOURS).use.sum()
+
+
+@pytest.mark.parametrize(("first_use", "since"), [(100, 100), (359, 359), (360, None)])
+def test_a_window_knows_the_first_use_only_if_that_is_older_than_35_days(
+    first_use: int, since: int | None
+) -> None:
+    use = np.zeros(WINDOW_HOURS + 360)
+    use[[first_use, -3]] = 5.0
+    assert since == window_of(use, np.ones(len(use)), end=len(use)).since
 
 
 @given(st.lists(st.tuples(st.integers(0, 300_000), st.floats(0, 3600)), max_size=WINDOW_HOURS))
