@@ -1,4 +1,4 @@
-"""A bot follows its configuration while it runs."""
+"""A running bot follows changes of its configuration."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ def sim():
         yield simulator
 
 
-def test_wallets_come_and_go_with_a_file_of_apps(sim, sqlite_url, tmp_path):
+def test_wallets_are_added_and_removed_with_the_file_of_apps(sim, sqlite_url, tmp_path):
     apps = tmp_path / "apps.csv"
     apps.write_text("name,app_key,master_secret\nshop,k1,s1\n")
     config = tmp_path / "balancebot.toml"
@@ -55,7 +55,7 @@ def test_wallets_come_and_go_with_a_file_of_apps(sim, sqlite_url, tmp_path):
 
 
 @pytest.mark.parametrize(("minutes", "ready"), [(4, True), (6, False)])
-def test_a_round_that_is_paced_may_take_its_time_before_the_bot_counts_as_late(
+def test_a_rate_limited_cycle_may_take_longer_before_the_bot_counts_as_late(
     minutes: int, ready: bool, sqlite_url, tmp_path
 ) -> None:
     config = tmp_path / "balancebot.toml"

@@ -1,4 +1,4 @@
-"""What the house promises and no linter looks at: one place for the clock, one for SQL, files of one reason each."""
+"""Rules of the architecture that no linter checks: one place for the clock, one for SQL, a purpose for every file."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ def _nodes(file: Path) -> tuple[ast.AST, ...]:
 
 
 def _imports(file: Path) -> set[str]:
-    """Every module that a file imports, wherever in it."""
+    """Return every module that a file imports, also inside functions."""
     found: set[str] = set()
     for node in _nodes(file):
         if isinstance(node, ast.Import):
@@ -31,7 +31,7 @@ def _imports(file: Path) -> set[str]:
     return found
 
 
-def test_a_module_says_in_its_docstring_what_it_is_for() -> None:
+def test_every_module_has_a_docstring_with_its_purpose() -> None:
     offenders = []
     for file in _FILES:
         module = _nodes(file)[0]
@@ -42,12 +42,12 @@ def test_a_module_says_in_its_docstring_what_it_is_for() -> None:
     assert [] == offenders
 
 
-def test_no_module_is_named_after_a_drawer() -> None:
+def test_no_module_has_a_generic_name() -> None:
     assert [] == [_name(file) for file in _FILES if _BANNED_NAMES.search(file.stem)]
 
 
-def test_sql_is_written_in_storage_alone() -> None:
-    """Others may name a Connection, and nothing else."""
+def test_sql_is_only_in_the_store() -> None:
+    """Other modules may only use the type Connection."""
     offenders = []
     for file in _FILES:
         if _name(file).startswith("store/"):
@@ -62,12 +62,12 @@ def test_sql_is_written_in_storage_alone() -> None:
     assert [] == offenders
 
 
-def test_aiohttp_is_used_for_what_is_outside_alone() -> None:
+def test_aiohttp_is_only_used_by_stand_ins_and_the_slack_socket() -> None:
     users = {_name(file).partition("/")[0] for file in _FILES if "aiohttp" in _imports(file)}
     assert users <= {"jsms", "network.py", "notify"}
 
 
-def test_httpx_fetches_balances_and_asks_the_sign_on_service_and_nothing_else() -> None:
+def test_httpx_is_only_used_for_balances_and_sign_on() -> None:
     users = {_name(file) for file in _FILES if any(name.startswith("httpx") for name in _imports(file))}
     assert {"jsms/endpoint.py", "jsms/transport.py", "people/openid.py"} == users
 
@@ -82,8 +82,8 @@ def test_every_class_name_exists_once() -> None:
     assert {} == {name: times for name, times in names.items() if times > 1}
 
 
-def test_an_import_inside_a_function_says_why() -> None:
-    """`# lazy: ...` on its line; all others stand at the top."""
+def test_an_import_inside_a_function_has_a_reason() -> None:
+    """The line ends with `# lazy: ...`; all other imports are at the top of the file."""
     offenders = []
     for file in _FILES:
         lines = file.read_text().splitlines()
@@ -98,14 +98,14 @@ def test_an_import_inside_a_function_says_why() -> None:
     assert [] == offenders
 
 
-def test_nothing_is_left_to_be_done() -> None:
-    # the brackets keep a search for such marks from finding this line
+def test_no_file_has_an_open_task() -> None:
+    # the brackets keep this test from finding its own line
     marks = re.compile(r"\b(T[O]DO|F[I]XME|X{3}|H[A]CK)\b")
     assert [] == [_name(file) for file in _FILES if marks.search(file.read_text())]
 
 
-def test_commands_print_what_may_come_from_outside_without_what_controls_a_terminal() -> None:
-    # `show` cleans it; these print their own words, or JSON for programs
+def test_commands_print_text_from_outside_without_control_characters() -> None:
+    # `show` removes control characters; these modules print only their own text, or JSON for programs
     own = {"__init__", "ask_daemon", "config", "demo", "output", "root", "run", "runway"}
     offenders = [
         f"{_name(file)}:{node.lineno}"

@@ -1,4 +1,4 @@
-"""Every sentence is translated into every language, and no page pays for a language that it doesn't speak."""
+"""Every sentence is translated into every language, and no page loads a language that it doesn't use."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ CATALOGUES = messages.catalogues()
 
 @cache
 def sources() -> Catalog:
-    """Not when the tests are collected: every worker would read the whole package, which takes seconds."""
+    """A fixture, because every worker would read the package during collection, which takes seconds."""
     return messages.collected()
 
 
@@ -28,19 +28,19 @@ def test_there_are_catalogues() -> None:
 
 
 @every_language
-def test_every_sentence_is_translated_none_is_fuzzy_and_its_figures_are_those_of_the_english(
+def test_every_sentence_is_translated_not_fuzzy_and_has_the_figures_of_the_english_text(
     po: Path,
 ) -> None:
     assert [] == list(messages.faults(messages.updated(po, sources())))
 
 
 @every_language
-def test_a_catalogue_is_in_step_with_the_sources_and_so_is_what_is_compiled_of_it(po: Path) -> None:
+def test_a_catalogue_and_its_compiled_file_match_the_sources(po: Path) -> None:
     assert messages.is_current(po, messages.updated(po, sources())), "run `make messages`"
 
 
 @every_language
-def test_a_translation_has_no_markup_for_it_stands_in_pages_as_it_is(po: Path) -> None:
+def test_a_translation_has_no_markup(po: Path) -> None:
     marked = {
         text
         for message in messages.updated(po, sources())
@@ -52,7 +52,7 @@ def test_a_translation_has_no_markup_for_it_stands_in_pages_as_it_is(po: Path) -
     assert set() == marked
 
 
-def test_the_check_sees_what_is_missing_fuzzy_or_names_other_figures() -> None:
+def test_the_check_finds_missing_and_fuzzy_translations_and_other_figures() -> None:
     catalogue = Catalog()
     catalogue.add("a", "")
     catalogue.add("b", "B", flags=["fuzzy"])

@@ -1,4 +1,4 @@
-"""A clock that jumps for a moment moves nothing that waits for an instant."""
+"""A short jump of the wall clock does not affect the steady clock."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ _DOUBT = timedelta(seconds=20)
 
 
 class Machine:
-    """A machine whose wall clock somebody sets, and that counts the seconds since its start."""
+    """A machine with a wall clock that can be set, and a counter of seconds since its start."""
 
     def __init__(self) -> None:
         self.elapsed = 500.0
@@ -22,7 +22,7 @@ class Machine:
         return NOON + timedelta(seconds=self.elapsed - 500.0) + self.wrong_by
 
     def shows(self, seconds: float) -> timedelta:
-        """Let seconds pass, and return how wrong the steady clock is then."""
+        """Let seconds pass, and return the error of the steady clock."""
         self.elapsed += seconds
         return self.steady.now() - (self.wall() - self.wrong_by)
 
@@ -37,7 +37,7 @@ JUMPS = [
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-def test_a_jump_and_back_is_never_seen(jump: timedelta) -> None:
+def test_a_jump_that_is_reversed_is_ignored(jump: timedelta) -> None:
     machine = Machine()
     machine.shows(0)
     machine.wrong_by = jump
@@ -47,14 +47,14 @@ def test_a_jump_and_back_is_never_seen(jump: timedelta) -> None:
 
 
 @pytest.mark.parametrize("jump", JUMPS)
-def test_a_jump_that_lasts_is_believed(jump: timedelta) -> None:
+def test_a_lasting_jump_is_followed(jump: timedelta) -> None:
     machine = Machine()
     machine.shows(0)
     machine.wrong_by = jump
     assert [timedelta(), timedelta(), jump, jump] == [machine.shows(seconds) for seconds in (1, 19, 1, 1)]
 
 
-def test_a_clock_that_is_set_by_seconds_is_followed_at_once() -> None:
+def test_a_correction_by_seconds_is_followed_immediately() -> None:
     machine = Machine()
     for seconds in (0.5, -3, 40, -19):
         machine.shows(1)
@@ -62,7 +62,7 @@ def test_a_clock_that_is_set_by_seconds_is_followed_at_once() -> None:
         assert machine.wrong_by == machine.shows(0)
 
 
-def test_a_clock_that_runs_too_fast_is_followed_with_a_delay() -> None:
+def test_a_clock_that_runs_fast_is_followed_with_a_delay() -> None:
     machine = Machine()
     for _ in range(200):
         machine.wrong_by += timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Figures and closed sets, as people read them."""
+"""Figures and enumerations as people read them."""
 
 import math
 from dataclasses import replace
@@ -37,9 +37,7 @@ NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
         (816.0, "≈ 34 days", "约 34 天"),
     ],
 )
-def test_a_runway_is_said_as_exactly_as_a_person_cares(
-    hours: float | None, english: str, chinese: str
-) -> None:
+def test_a_runway_is_rounded_for_people(hours: float | None, english: str, chinese: str) -> None:
     assert (english, chinese) == (ENGLISH.duration(hours), CHINESE.duration(hours))
 
 
@@ -51,14 +49,14 @@ def test_a_runway_shows_its_range() -> None:
     assert CHINESE.runway(Runway(p10=0, p50=0, p90=0, judged=0)) == "已用完"
 
 
-def test_a_range_that_only_a_burst_makes_so_long_says_so() -> None:
+def test_a_range_that_includes_the_end_of_a_burst_says_so() -> None:
     after_a_mailing = Runway(p10=1 / 60, p50=77, p90=82, judged=1 / 60)
     assert "≈ 3.2 days (to 3.4 days; only 1 min in a burst)" == ENGLISH.runway(after_a_mailing)
     assert "约 3.2 天（最长 3.4 天；若遇突发仅 1 分钟）" == CHINESE.runway(after_a_mailing)
     assert "≈ 12 min (1 min to 18 min)" == ENGLISH.runway(Runway(p10=0.02, p50=0.2, p90=0.3, judged=0.02))
 
 
-def test_a_runway_says_what_it_stands_on() -> None:
+def test_a_runway_names_what_it_is_based_on() -> None:
     young = Runway(p10=6, p50=9, p90=14, judged=7, history_hours=2.0)
     assert "≈ 9 h (6 h to 14 h), from only 2 h of history" == ENGLISH.runway(young)
     assert "约 9 小时（6 小时至 14 小时），仅有 2 小时的历史数据" == CHINESE.runway(young)
@@ -89,12 +87,12 @@ def test_the_crossed_limit_is_shown_with_the_value_that_crossed_it(
     assert (english, chinese) == (ENGLISH.crossed(crossed), CHINESE.crossed(crossed))
 
 
-def test_a_value_that_would_round_to_its_limit_keeps_the_digits_that_tell_them_apart() -> None:
+def test_a_value_that_would_round_to_its_limit_keeps_enough_digits() -> None:
     crossed = Crossed(column=LimitColumn.CRITICAL_DAYS, limit=3, value=2.96)
     assert ENGLISH.crossed(crossed) == "sure for 2.96 days, below the critical limit of 3 days"
 
 
-def test_unallocated_and_unread_are_neither_zero_nor_each_other() -> None:
+def test_unallocated_and_unread_are_distinguished_from_zero_and_each_other() -> None:
     readings = (0, 1, 1234567, Absent.UNALLOCATED, Absent.UNREAD)
     assert [ENGLISH.cell(reading) for reading in readings] == ["0", "1", "1,234,567", "—", "not read yet"]
     assert [CHINESE.reading(reading) for reading in readings] == [
@@ -106,7 +104,7 @@ def test_unallocated_and_unread_are_neither_zero_nor_each_other() -> None:
     ]
 
 
-def test_small_burn_rates_keep_a_decimal() -> None:
+def test_small_usage_rates_keep_a_decimal() -> None:
     assert [number(value) for value in (0, 0.4, 9.96, 1204.4)] == ["0", "0.4", "10.0", "1,204"]
     assert [ENGLISH.burn(value) for value in (None, 0.0, 1204.4)] == ["unknown", "no usage", "1,204 a day"]
 
@@ -121,12 +119,12 @@ def test_instants_are_shown_in_the_readers_time_zone() -> None:
     ("minutes", "text"),
     [(-60, "any minute"), (4, "any minute"), (6, "Tue 24 Nov, 18:46"), (5_000, "Sat 28 Nov")],
 )
-def test_what_is_expected_soon_or_is_overdue_has_no_time_of_day(minutes: int, text: str) -> None:
+def test_a_time_in_the_near_future_or_past_has_no_time_of_day(minutes: int, text: str) -> None:
     now = datetime(2026, 11, 24, 18, 40, tzinfo=UTC)
     assert text == Wording().expected(now + timedelta(minutes=minutes), now=now)
 
 
-def test_a_deadline_is_before_the_holidays_that_are_known() -> None:
+def test_a_deadline_is_before_known_holidays() -> None:
     holidays = HolidayCalendar(
         zone="UTC",
         days_off=frozenset({date(2026, 11, 26), date(2026, 11, 27)}),
@@ -141,8 +139,8 @@ def test_a_deadline_is_before_the_holidays_that_are_known() -> None:
     ]
 
 
-def test_an_alert_that_days_opened_ends_without_a_word_of_the_balance() -> None:
-    """A plan that isn't sent ends it too, while the balance falls."""
+def test_the_end_of_an_alert_opened_by_days_does_not_mention_the_balance() -> None:
+    """A planned send that is removed ends it too, while the balance falls."""
     by_days = Crossed(column=LimitColumn.WARNING_DAYS, limit=7, value=5.5)
     assert ["the balance is above its limits again", "it lasts long enough again"] == [
         ENGLISH.why_closed(changed(RECOVERED, crossed=crossed)) for crossed in (None, by_days)
@@ -154,7 +152,7 @@ def test_a_sparkline_starts_at_zero_and_leaves_gaps() -> None:
     assert sparkline((0, 0)) == "▁▁"
 
 
-def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
+def test_order_advice_shows_quantity_date_and_confidence() -> None:
     advice = OrderAdvice(
         messages=30_000, order_by=NOON + timedelta(days=2), until=NOON + timedelta(days=30), confidence=0.9
     )
@@ -164,7 +162,7 @@ def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
     assert CHINESE.order(advice, Category.INDUSTRY, now=NOON) == (
         "请最迟于 11月25日周三采购行业短信约 30,000 条，有 90% 的把握可用到 12月24日周四"
     )
-    at_once = replace(advice, order_by=NOON + timedelta(hours=6))  # no working day is over before
+    at_once = replace(advice, order_by=NOON + timedelta(hours=6))  # no working day ends before that
     assert ENGLISH.order(at_once, Category.VOICE, now=NOON).startswith(
         "Buy about 30,000 voice SMS now: enough"
     )
@@ -184,20 +182,20 @@ def test_orders_of_many_balances_are_summed_by_category() -> None:
     assert ENGLISH.order_total({}, now=NOON) == ""
 
 
-def test_every_member_of_every_closed_set_has_its_word_in_every_language() -> None:
+def test_every_member_of_every_enumeration_has_a_word_in_every_language() -> None:
     for words in (ENGLISH, CHINESE):
-        said = [
+        texts = [
             *(words.severity(severity) for severity in Severity),
             *(words.category(category) for category in Category),
             *(words.kind(kind) for kind in AlertKind),
             *(words.reason(reason) for reason in Reason),
             *(words.cause(cause) for cause in Cause),
         ]
-        assert all(said)
+        assert all(texts)
     assert len({mark(severity) for severity in Severity}) == len(Severity)
 
 
-def test_a_burst_on_a_day_of_many_bulk_sends_says_what_to_do_if_it_recurs() -> None:
+def test_a_burst_on_a_day_of_many_bulk_sends_has_advice_in_case_it_recurs() -> None:
     words = Wording()
 
     assert words.not_counted(26_700, datetime(2026, 3, 31, 9, tzinfo=UTC)).endswith(
@@ -206,7 +204,7 @@ def test_a_burst_on_a_day_of_many_bulk_sends_says_what_to_do_if_it_recurs() -> N
     assert words.not_counted(26_700, datetime(2026, 3, 27, 9, tzinfo=UTC)).endswith("09:00")
 
 
-def test_a_send_that_the_past_lets_expect_is_no_announcement() -> None:
+def test_an_expected_recurring_send_is_not_shown_as_a_planned_send() -> None:
     begins = datetime(2026, 3, 31, 9, tzinfo=UTC)
     send = PlannedUse(
         messages=60_000, starts_at=begins, ends_at=begins + timedelta(hours=3), is_expected=True
@@ -218,12 +216,12 @@ def test_a_send_that_the_past_lets_expect_is_no_announcement() -> None:
     )
 
 
-def test_an_advice_says_what_is_on_order_also_if_nothing_more_is_needed() -> None:
+def test_order_advice_shows_open_orders_even_if_nothing_more_is_needed() -> None:
     now = datetime(2026, 3, 3, 9, tzinfo=UTC)
     until = now + timedelta(days=30)
     words = Wording()
 
-    def said(messages: int, ordered: int) -> str:
+    def advice_text(messages: int, ordered: int) -> str:
         advice = OrderAdvice(
             messages=messages,
             order_by=now if messages else None,
@@ -234,8 +232,9 @@ def test_an_advice_says_what_is_on_order_also_if_nothing_more_is_needed() -> Non
         )
         return words.with_ordered(words.order(advice, Category.INDUSTRY, now=now), advice, now=now)
 
-    assert "" == said(0, 0)
-    assert "Nothing more to buy: with 60,000 on order it is enough until Thu 2 Apr (90 % sure)" == said(
-        0, 60_000
+    assert "" == advice_text(0, 0)
+    assert (
+        "Nothing more to buy: with 60,000 on order it is enough until Thu 2 Apr (90 % sure)"
+        == advice_text(0, 60_000)
     )
-    assert said(50_000, 60_000).endswith("; 60,000 are on order already")
+    assert advice_text(50_000, 60_000).endswith("; 60,000 are on order already")

@@ -1,4 +1,4 @@
-"""Log lines: a stable event, its fields, and no secret."""
+"""Log lines have a stable event and fields, and no secret."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pytest
 from balancebot.config import LogConfig, LogFormat, LogLevel, Secret
 from balancebot.logs import set_up_logging
 from balancebot.redact import Redactor
-from tests.bites import BITES, UNSEEN
+from tests.hostile_text import HOSTILE_TEXTS, INVISIBLE
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -20,7 +20,7 @@ def _logged(log: LogConfig) -> tuple[logging.Logger, io.StringIO]:
     return logging.getLogger("balancebot.here"), stream
 
 
-def test_a_json_line_holds_the_event_and_its_fields() -> None:
+def test_a_json_line_has_the_event_and_its_fields() -> None:
     log, stream = _logged(LogConfig(format=LogFormat.JSON))
     log.info("poll.cycle", extra={"wallets": 12, "failed": 0})
     line = json.loads(stream.getvalue())
@@ -28,13 +28,13 @@ def test_a_json_line_holds_the_event_and_its_fields() -> None:
     assert {"level": "info", "event": "poll.cycle", "wallets": 12, "failed": 0} == line
 
 
-def test_a_text_line_quotes_what_would_read_as_two_words() -> None:
+def test_a_text_line_quotes_values_with_spaces() -> None:
     log, stream = _logged(LogConfig(format=LogFormat.TEXT))
     log.warning("poll.failed", extra={"wallet": "acme/check out", "kind": "timeout"})
     assert 'warning poll.failed wallet="acme/check out" kind=timeout\n' == stream.getvalue()[20:]
 
 
-def test_automatic_format_is_json_where_nobody_watches() -> None:
+def test_the_automatic_format_is_json_without_a_terminal() -> None:
     log, stream = _logged(LogConfig())
     log.info("started")
     assert "started" == json.loads(stream.getvalue())["event"]
@@ -46,7 +46,7 @@ def test_a_line_below_the_level_is_not_written() -> None:
     assert "" == stream.getvalue()
 
 
-def test_no_library_logs_the_addresses_it_asks() -> None:
+def test_no_library_logs_requested_urls() -> None:
     _, stream = _logged(LogConfig(level=LogLevel.DEBUG))
     logging.getLogger("httpx").info("HTTP Request: GET https://example.com/ping/secret")
     assert "" == stream.getvalue()
@@ -65,7 +65,7 @@ def test_neither_a_field_nor_a_traceback_shows_a_secret(form: LogFormat) -> None
 
 
 @pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
-def test_a_secret_that_another_side_repeats_is_hidden_in_the_event_the_fields_and_the_traceback(
+def test_a_secret_repeated_by_a_server_is_hidden_in_the_event_the_fields_and_the_traceback(
     form: LogFormat,
 ) -> None:
     stream = io.StringIO()
@@ -90,10 +90,10 @@ def test_a_secret_that_another_side_repeats_is_hidden_in_the_event_the_fields_an
 
 
 @pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
-@pytest.mark.parametrize("bite", BITES.values(), ids=BITES)
-def test_words_that_bite_stay_on_their_line(form: LogFormat, bite: str) -> None:
+@pytest.mark.parametrize("hostile", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_hostile_text_stays_on_one_line(form: LogFormat, hostile: str) -> None:
     log, stream = _logged(LogConfig(format=form))
-    log.warning(bite, extra={"wallet": bite, "error": bite})
+    log.warning(hostile, extra={"wallet": hostile, "error": hostile})
     line = stream.getvalue()
-    assert (1, set()) == (line.count("\n"), set(UNSEEN) & set(line))
+    assert (1, set()) == (line.count("\n"), set(INVISIBLE) & set(line))
     line.encode()

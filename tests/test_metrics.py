@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what the database says when it is asked."""
+"""Metrics for Prometheus, read from the database at each scrape."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from balancebot.metrics import Metrics
 from balancebot.overview.balances import SystemStatus
 from balancebot.store.channel_failures import ChannelFailure
 from balancebot.store.database import Database
-from tests.bites import BITES
+from tests.hostile_text import HOSTILE_TEXTS
 from tests.world import World, industry
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -22,7 +22,7 @@ QUIET = SystemStatus(
 )
 
 
-def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
+def test_muted_alerts_are_counted_by_reason() -> None:
     muted = MutedCounts(
         silenced=1, acknowledged=2, grouped=40, spared_by_grouping=39, flapping=3, spared_by_flapping=14
     )
@@ -42,7 +42,7 @@ def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
     ]
 
 
-def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
+def test_failures_are_counted_per_channel() -> None:
     revoked = ChannelFailure(
         channel="slack", destination="#ops", message=sentence("token_revoked"), since=NOON
     )
@@ -60,21 +60,21 @@ def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
     )
 
 
-def test_wallets_that_are_set_aside_are_counted() -> None:
+def test_excluded_wallets_are_counted() -> None:
     lines = Metrics(lambda: replace(QUIET, num_set_aside=2)).text().decode().splitlines()
     assert "balancebot_wallets_set_aside 2.0" in lines
 
 
-def test_a_damaged_file_is_shown() -> None:
+def test_a_damaged_database_file_is_shown() -> None:
     for damaged in (False, True):
-        lines = Metrics(lambda: replace(QUIET, file_is_damaged=damaged)).text().decode().splitlines()  # noqa: B023 -- called at once
+        lines = Metrics(lambda: replace(QUIET, file_is_damaged=damaged)).text().decode().splitlines()  # noqa: B023 -- called immediately
         assert f"balancebot_database_damaged {float(damaged)}" in lines
 
 
-def test_names_that_bite_are_labels_like_any_other(sqlite_url: str) -> None:
-    # what no database takes can't come from one
-    bites = [bite[:60].encode(errors="ignore").decode() for bite in BITES.values()]
-    names = list(dict.fromkeys(bite.replace("\0", "").replace("/", "") for bite in bites))
+def test_hostile_names_are_valid_labels(sqlite_url: str) -> None:
+    # text that no database accepts can't come from one
+    texts = [text[:60].encode(errors="ignore").decode() for text in HOSTILE_TEXTS.values()]
+    names = list(dict.fromkeys(text.replace("\0", "").replace("/", "") for text in texts))
     world = World(Database(sqlite_url))
     wallets = [WalletName(f"{name}/{name}") for name in names]
     world.configure(*wallets)

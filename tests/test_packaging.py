@@ -1,4 +1,4 @@
-"""The wheel is whole, the locks fit, and what the README says first is what make does."""
+"""The wheel is complete, the lock files match the project, and the set-up in the README equals that of make."""
 
 import os
 import re
@@ -24,7 +24,7 @@ _PROJECT: dict[str, Any] = tomllib.loads((_ROOT / "pyproject.toml").read_text())
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's wheel, built with nothing fetched."""
+    """The project's wheel, built without downloads."""
     folder = tmp_path_factory.mktemp("wheel")
     build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
     subprocess.run([sys.executable, "-c", build, str(folder)], cwd=_ROOT, check=True, capture_output=True)
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_templates_migrations_and_the_licence(wheel: Path) -> None:
+def test_the_wheel_contains_templates_migrations_and_the_licence(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     for folder in ("templates", "migrations"):
@@ -46,7 +46,9 @@ def test_the_wheel_holds_templates_migrations_and_the_licence(wheel: Path) -> No
 
 
 @pytest.mark.slow
-def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_installed_into_an_empty_environment_runs_from_another_folder(
+    wheel: Path, tmp_path: Path
+) -> None:
     home = tmp_path / "venv"
     venv.create(home, with_pip=False)
     python = home / "bin" / "python"
@@ -60,7 +62,7 @@ def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: 
     )
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
-    # what it depends on comes from this environment, so that nothing is fetched; the project itself does not
+    # dependencies come from this environment, so that nothing is downloaded; the project itself does not
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -99,8 +101,8 @@ def _pythons() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("python", _pythons())
-def test_the_wheel_starts_on_each_python_that_is_there(wheel: Path, tmp_path: Path, python: str) -> None:
-    """Everything compiles; what needs packages that are compiled for one Python runs on this one alone."""
+def test_the_wheel_starts_on_every_installed_python(wheel: Path, tmp_path: Path, python: str) -> None:
+    """All modules compile; whatever needs packages compiled for one Python only runs on this one."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = "import sys; from balancebot.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -129,10 +131,10 @@ def test_the_wheel_starts_on_each_python_that_is_there(wheel: Path, tmp_path: Pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("python", _pythons())
-def test_with_its_locked_packages_it_works_on_each_python_that_is_there(
+def test_the_wheel_works_with_its_locked_packages_on_every_installed_python(
     wheel: Path, tmp_path: Path, python: str
 ) -> None:
-    """Needs uv, and the network for what isn't in its cache."""
+    """Needs uv, and the network for packages that aren't in its cache."""
     home = tmp_path / "venv"
     environment = {
         name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}
@@ -166,7 +168,7 @@ def test_the_wheel_of_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None
     subprocess.run([sys.executable, "-c", build, tmp_path], cwd=_ROOT, check=True, capture_output=True)
     (sdist,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        # patch releases of Python 3.11 before the fourth know no filters
+        # Python 3.11 before 3.11.4 has no extraction filters
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(tmp_path)
     (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
@@ -187,7 +189,7 @@ def test_the_wheel_of_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None
     ],
     ids=["runtime", "postgres", "development", "documentation"],
 )
-def test_a_lock_holds_what_the_project_wants(lock: str, wanted: list[str]) -> None:
+def test_a_lock_file_satisfies_the_requirements_of_the_project(lock: str, wanted: list[str]) -> None:
     locked = _locked(lock)
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(locked[requirement.name.lower()]), (
@@ -196,14 +198,14 @@ def test_a_lock_holds_what_the_project_wants(lock: str, wanted: list[str]) -> No
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-docs.lock"])
-def test_a_lock_names_every_hash_and_no_address(lock: str) -> None:
+def test_a_lock_file_has_every_hash_and_no_address(lock: str) -> None:
     text = (_ROOT / lock).read_text()
     assert "://" not in text
     for name in _locked(lock):
         assert re.search(rf"^{re.escape(name)}==[^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)
 
 
-def test_the_readme_begins_with_the_two_commands_that_do_all_the_set_up() -> None:
+def test_the_readme_begins_with_the_two_commands_of_the_set_up() -> None:
     block = re.search(r"```console\n(.*?)```", (_ROOT / "README.md").read_text(), re.DOTALL)
     assert block is not None
     commands = [line.split("#")[0].strip() for line in block[1].splitlines()]

@@ -1,4 +1,4 @@
-"""What the README, in either language, tells people to type exists, and what it points to is there."""
+"""Commands, make targets and links in the README exist, in both languages."""
 
 import re
 import shlex
@@ -35,5 +35,5 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert set(re.findall(r"^make (\w+)", _README, re.MULTILINE)) <= targets
 
 
-def test_what_the_readme_points_to_is_there() -> None:
+def test_the_links_of_the_readme_exist() -> None:
     assert [] == [path for path in re.findall(r"\]\(([^)#]+)\)", _README) if not (_ROOT / path).exists()]

@@ -1,4 +1,4 @@
-"""A secret that comes back from outside is hidden in whatever spelling, and other text stays as it is."""
+"""A secret in text from outside is hidden in any encoding, and other text is not changed."""
 
 import base64
 import dataclasses
@@ -47,7 +47,7 @@ def encoded(text):
         PASSWORD.encode().hex(),
     ],
 )
-def test_every_spelling_is_hidden_and_the_text_around_it_is_shown(spelling):
+def test_a_secret_is_hidden_in_every_encoding_and_the_text_around_it_is_shown(spelling):
     found = REDACT(f"535 you sent ({spelling}) = no")
     assert found.startswith("535 you sent (")
     assert found.endswith(") = no")
@@ -67,7 +67,7 @@ def test_every_spelling_is_hidden_and_the_text_around_it_is_shown(spelling):
         "deadbeefdeadbeefdeadbeef",
     ],
 )
-def test_other_text_stays_as_it_is(text):
+def test_other_text_is_not_changed(text):
     assert text == REDACT(text)
 
 
@@ -75,13 +75,13 @@ def test_a_short_value_hides_nothing():
     assert "a key is no monkey" == Redactor(["key"])("a key is no monkey")
 
 
-def test_words_at_the_beginning_of_a_passphrase_stay_ordinary_words():
+def test_common_words_at_the_beginning_of_a_passphrase_are_not_hidden():
     redact = Redactor(["password of finance 77"])
     assert "wrong password" == redact("wrong password")
     assert "wrong ***" == redact("wrong password of finance 77")
 
 
-def test_of_an_address_the_password_and_the_path_are_secret():
+def test_the_password_and_the_path_of_a_url_are_hidden():
     redact = Redactor(
         [
             "https://hooks.slack.com/services/T024BE7LH/B0614TZR7/abcdefghijklmnop1234",
@@ -89,15 +89,15 @@ def test_of_an_address_the_password_and_the_path_are_secret():
             "http://bot:proxypass@proxy:3128",
         ]
     )
-    said = "https://hooks.slack.com/services/T024BE7LH/B0614TZR7/abcdefghijklmnop1234 of services"
-    assert "https://hooks.slack.com/*** of services" == redact(said)
+    text_ = "https://hooks.slack.com/services/T024BE7LH/B0614TZR7/abcdefghijklmnop1234 of services"
+    assert "https://hooks.slack.com/*** of services" == redact(text_)
     assert "token ***" == redact("token abcdefghijklmnop1234")
     assert "postgresql://balance:***@db/prod, ***, http://bot:***@proxy:3128" == redact(
         "postgresql://balance:open%20sesame@db/prod, open sesame, http://bot:proxypass@proxy:3128"
     )
 
 
-def test_every_secret_in_settings_is_found_and_those_that_were_not_resolved_are_passed_over():
+def test_every_resolved_secret_in_settings_is_found():
     @dataclasses.dataclass
     class Section:
         name: str
@@ -110,10 +110,10 @@ def test_every_secret_in_settings_is_found_and_those_that_were_not_resolved_are_
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.sampled_from([SECRET, PASSWORD]))
-def test_whatever_stands_around_it_a_secret_is_never_shown(before, after, secret):
+def test_a_secret_is_hidden_within_any_text(before, after, secret):
     assert secret.casefold() not in REDACT(before + secret + after).casefold()
 
 
 @given(st.text(max_size=300))
-def test_any_text_can_be_looked_at(text):
+def test_any_text_can_be_redacted(text):
     assert isinstance(REDACT(text), str)

@@ -1,4 +1,4 @@
-"""Reports become log lines and counts: a failure that goes on is logged once and counted always."""
+"""Reports become log lines and metrics: a repeated failure is logged once and counted every time."""
 
 import logging
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ def test_a_cycle_is_one_line(reporter: Reporter, caplog: pytest.LogCaptureFixtur
     )
 
 
-def test_a_wallet_that_goes_on_failing_is_logged_when_the_kind_changes_and_counted_always(
+def test_a_wallet_that_keeps_failing_is_logged_when_the_kind_changes_and_counted_every_time(
     reporter: Reporter, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     for kind in (SourceErrorKind.TIMEOUT, SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS):
@@ -92,7 +92,7 @@ def test_a_wallet_that_goes_on_failing_is_logged_when_the_kind_changes_and_count
     assert "balancebot_poll_duration_seconds_count 4.0" in text
 
 
-def test_a_channel_that_goes_on_refusing_is_logged_once_and_counted_always(
+def test_a_channel_that_keeps_refusing_is_logged_once_and_counted_every_time(
     reporter: Reporter, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
@@ -104,7 +104,7 @@ def test_a_channel_that_goes_on_refusing_is_logged_once_and_counted_always(
     assert 'balancebot_notifications_total{channel="slack",outcome="delivered"} 1.0' in text
 
 
-def test_a_database_that_cannot_be_asked_leaves_the_counters(metrics: Metrics) -> None:
+def test_an_unreachable_database_leaves_the_counters_unchanged(metrics: Metrics) -> None:
     text = metrics.text().decode()
     assert 'balancebot_polls_total{outcome="ok"} 0.0' in text
     assert "balancebot_balance" not in text

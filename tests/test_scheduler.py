@@ -1,4 +1,4 @@
-"""The scheduler calls use-cases: at once, in their interval, requested, and none after the stop."""
+"""The scheduler runs jobs: immediately, at their interval, on request, and none after it was stopped."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ def _scheduler(jobs: Sequence[Job]) -> Scheduler:
     return Scheduler(jobs)
 
 
-def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
+def test_a_job_runs_immediately_and_again_after_its_interval() -> None:
     twice = threading.Semaphore(0)
     scheduler = _scheduler([Job(name="tick", every=timedelta(milliseconds=50), run=twice.release)])
     scheduler.start()
@@ -42,7 +42,7 @@ def test_a_requested_job_does_not_wait_for_its_interval() -> None:
         scheduler.stop(timedelta(seconds=1))
 
 
-def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
+def test_a_failing_job_stops_no_other_and_is_logged_once_per_kind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     runs = threading.Semaphore(0)
@@ -66,11 +66,13 @@ def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
             )
         finally:
             scheduler.stop(timedelta(seconds=1))
-    told = [(record.getMessage(), vars(record)["error"], bool(record.exc_info)) for record in caplog.records]
-    assert [("job.failed", "database here.db: the disk is full", False)] == told
+    logged = [
+        (record.getMessage(), vars(record)["error"], bool(record.exc_info)) for record in caplog.records
+    ]
+    assert [("job.failed", "database here.db: the disk is full", False)] == logged
 
 
-def test_stopping_waits_for_what_is_under_way() -> None:
+def test_stopping_waits_for_running_jobs() -> None:
     begun, ended = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -85,7 +87,7 @@ def test_stopping_waits_for_what_is_under_way() -> None:
     assert ended.is_set()
 
 
-def test_stopping_names_what_did_not_end_in_time() -> None:
+def test_stopping_names_jobs_that_did_not_end_in_time() -> None:
     begun, released = threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -101,7 +103,7 @@ def test_stopping_names_what_did_not_end_in_time() -> None:
     released.set()
 
 
-def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
+def test_the_other_threads_of_a_job_continue_while_one_hangs() -> None:
     begun, released = threading.Semaphore(0), threading.Event()
 
     def hang_once() -> None:
@@ -116,7 +118,7 @@ def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
     assert () == scheduler.stop(timedelta(seconds=PATIENCE))
 
 
-def test_what_is_requested_while_it_runs_runs_again_at_once() -> None:
+def test_a_job_requested_while_it_runs_runs_again_immediately() -> None:
     begun, released = threading.Semaphore(0), threading.Event()
 
     def work() -> None:
@@ -135,7 +137,7 @@ def test_what_is_requested_while_it_runs_runs_again_at_once() -> None:
 
 
 class _ClockSetBack:
-    """The machine's clock, until it is set back."""
+    """A clock that can be set back."""
 
     def __init__(self) -> None:
         self.by = timedelta(0)
@@ -144,7 +146,7 @@ class _ClockSetBack:
         return SystemClock().now() - self.by
 
 
-def test_no_job_stands_still_when_the_clock_was_set_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_jobs_continue_when_the_clock_was_set_back(caplog: pytest.LogCaptureFixture) -> None:
     runs = threading.Semaphore(0)
     clock = _ClockSetBack()
     scheduler = Scheduler([Job(name="poll", every=_NEVER, run=runs.release)], clock)
@@ -172,5 +174,5 @@ def test_no_job_stands_still_when_the_clock_was_set_back(caplog: pytest.LogCaptu
     ],
     ids=["on time", "late", "first", "clock jumped forward", "clock jumped back"],
 )
-def test_runs_that_were_missed_are_skipped(previous: datetime | None, following: datetime) -> None:
+def test_missed_runs_are_skipped(previous: datetime | None, following: datetime) -> None:
     assert following == EveryInterval(timedelta(seconds=5)).get_next_fire_time(previous, _NOON)

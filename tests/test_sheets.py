@@ -1,4 +1,4 @@
-"""The one reader of sheets: a workbook says the same as the CSV file, nothing in it runs, and no file can hold us up."""
+"""The reader of sheets: a workbook gives the same rows as a CSV file, runs nothing, and cannot exhaust the process."""
 
 from collections.abc import Callable
 from datetime import date
@@ -34,7 +34,7 @@ def workbook(fill: Callable[[Workbook], None]) -> bytes:
     return out.getvalue()
 
 
-def test_a_workbook_goes_out_and_comes_back_as_it_was() -> None:
+def test_a_written_workbook_is_read_back_unchanged() -> None:
     for table in (cells_of(ROWS), cells_of_all(ThresholdBook(ROWS), KNOWN)):
         sheet, faults = read_limits(write_limits(table))
         edited = import_sheet(sheet, ROWS, KNOWN)
@@ -50,12 +50,12 @@ def test_no_text_of_a_workbook_is_a_formula_and_numbers_are_numbers() -> None:
     assert 12_345 == sheet["C4"].value
 
 
-def test_a_csv_file_is_known_by_what_it_holds() -> None:
+def test_a_csv_file_is_recognized_by_its_content() -> None:
     data = write_csv(cells_of(ROWS)).encode()
     assert set(ROWS) == set(import_sheet(read_limits(data)[0], [], KNOWN).rows)
 
 
-def test_cells_count_as_what_a_person_sees_in_them() -> None:
+def test_cells_are_read_as_people_see_them() -> None:
     def fill(book: Workbook) -> None:
         book.active.append(["wallet", 1000.0, 0.5, True, date(2026, 7, 1), None, 0.1 + 0.2])
         book.active["C1"].number_format = "0%"
@@ -66,14 +66,14 @@ def test_cells_count_as_what_a_person_sees_in_them() -> None:
     ) == (read_limits(workbook(fill)))
 
 
-def test_blank_rows_are_let_pass_and_lines_are_those_of_the_spreadsheet() -> None:
+def test_blank_rows_are_skipped_and_line_numbers_are_those_of_the_spreadsheet() -> None:
     def fill(book: Workbook) -> None:
         book.active["A3"], book.active["A6"] = "wallet", "acme"
 
     assert (3, 6) == tuple(row.line for row in read_limits(workbook(fill))[0])
 
 
-def test_a_formula_counts_as_its_last_value_and_one_without_is_refused_by_its_row() -> None:
+def test_a_formula_has_its_last_value_and_one_without_a_value_is_refused_with_its_row() -> None:
     def fill(book: Workbook) -> None:
         book.active.append(["wallet", "=1+1"])
         book.active.append(["acme", "=2+2"])
@@ -102,7 +102,7 @@ def test_merged_cells_are_refused_since_all_but_the_first_are_empty() -> None:
     assert ["line 2: the cells C2:C3 are merged: split them and fill in each"] == refused(workbook(fill))[1]
 
 
-def test_of_several_sheets_the_one_with_limits_is_read() -> None:
+def test_the_sheet_with_limits_is_read_among_several_sheets() -> None:
     def fill(book: Workbook) -> None:
         book.active.append(["What this is for"])
         book.active.merge_cells("A1:F1")
@@ -121,7 +121,7 @@ def test_several_sheets_with_limits_are_refused() -> None:
 
 
 def refused(data: bytes) -> tuple[object, list[str]]:
-    """Return the rows of a file and what is wrong with it, in English."""
+    """Return the rows of a file and its faults, in English."""
     rows, faults = read_limits(data)
     return rows, [str(fault) for fault in faults]
 
@@ -143,25 +143,25 @@ def bomb() -> bytes:
     ],
     ids=["old", "garbage", "cut off", "bomb"],
 )
-def test_a_file_that_is_no_sheet_says_why(data: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_sheet_is_refused_with_the_reason(data: bytes, message: str) -> None:
     assert ((), [message]) == refused(data)
 
 
-def test_a_zip_file_that_is_no_workbook_says_so() -> None:
+def test_a_zip_file_that_is_not_a_workbook_is_refused() -> None:
     out = BytesIO()
     with ZipFile(out, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types")
     assert ((), ["the file is damaged, or not a workbook"]) == refused(out.getvalue())
 
 
-def test_a_row_far_below_is_more_rows_than_allowed() -> None:
+def test_a_row_far_below_exceeds_the_number_of_rows() -> None:
     def fill(book: Workbook) -> None:
         book.active["A1"], book.active["A200000"] = "wallet", "acme"
 
     assert "the sheet has more than 100,000 rows" == str(read_limits(workbook(fill))[1][0].message)
 
 
-def test_a_cell_with_an_error_is_refused_by_its_place() -> None:
+def test_a_cell_with_an_error_is_refused_with_its_position() -> None:
     def fill(book: Workbook) -> None:
         book.active.append(HEADER)
         book.active.append(["acme", "voice", "#N/A"])
@@ -172,7 +172,7 @@ def test_a_cell_with_an_error_is_refused_by_its_place() -> None:
 
 
 def with_part(name: str, change: Callable[[bytes], bytes]) -> bytes:
-    """Return a good workbook with one of its parts changed."""
+    """Return a valid workbook with one changed part."""
     changed = BytesIO()
     with (
         ZipFile(BytesIO(write_limits(cells_of(ROWS)))) as old,
@@ -187,7 +187,7 @@ def with_part(name: str, change: Callable[[bytes], bytes]) -> bytes:
 SHEET = "xl/worksheets/sheet1.xml"
 
 
-def test_rows_that_do_not_rise_are_refused_since_readers_drop_them() -> None:
+def test_rows_in_the_wrong_order_are_refused() -> None:
     data = with_part(SHEET, lambda xml: xml.replace(b'<row r="2"', b'<row r="9"'))
     assert ["line 3: the rows of the file are out of order: save it again in a spreadsheet"] == [
         str(fault) for fault in read_limits(data)[1]
@@ -283,7 +283,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_workbook_is_read_or_refused_in_words_within_its_limits(name: str) -> None:
+def test_a_hostile_workbook_is_read_or_refused_with_a_fault_within_the_limits(name: str) -> None:
     rows, faults = read_limits(HOSTILE[name]())
     assert rows or faults
     assert all(fault.message for fault in faults)
@@ -313,7 +313,7 @@ def csv_rows(data: bytes) -> list[SheetRow | InputFault]:
         (b"\n\n", []),
     ],
 )  # fmt: skip
-def test_csv_files_of_every_make_are_read(data: bytes, rows: list[tuple[int, tuple[str, ...]]]) -> None:
+def test_csv_files_of_all_programs_are_read(data: bytes, rows: list[tuple[int, tuple[str, ...]]]) -> None:
     assert rows == [tuple(row)[:2] for row in csv_rows(data)]  # type: ignore[arg-type] # a fault is no row
 
 
@@ -351,7 +351,7 @@ def test_csv_files_of_every_make_are_read(data: bytes, rows: list[tuple[int, tup
     ],
     ids=["gbk for western", "even run", "western only", "bad bom", "nul", "html", "line", "cells", "rows", "half"],
 )  # fmt: skip
-def test_a_csv_file_that_cannot_be_read_for_sure_says_why(data: bytes, fault: str) -> None:
+def test_an_ambiguous_csv_file_is_refused_with_the_reason(data: bytes, fault: str) -> None:
     assert fault == str(csv_rows(data)[-1])
 
 
@@ -359,7 +359,7 @@ def test_a_csv_file_that_cannot_be_read_for_sure_says_why(data: bytes, fault: st
 @given(
     st.binary(max_size=300) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass"))
 )
-def test_any_bytes_come_to_rows_or_one_fault(data: bytes) -> None:
+def test_any_bytes_give_rows_or_one_fault(data: bytes) -> None:
     found = csv_rows(data) if not data.startswith(b"PK\x03\x04") else []
     assert len([row for row in found if isinstance(row, InputFault)]) <= 1
 
@@ -373,7 +373,7 @@ def test_any_bytes_come_to_rows_or_one_fault(data: bytes) -> None:
         (",", "warning_days", '"0,500"', "write 1.5 for a fraction, 1,500 for thousands"),
     ],
 )
-def test_a_comma_that_may_be_a_decimal_point_is_refused_with_both_readings(
+def test_a_comma_that_may_be_a_decimal_point_is_refused_with_both_meanings(
     separator: str, column: str, text: str, write: str
 ) -> None:
     lines = ("wallet", "category", column), ("acme", "voice", text)
@@ -384,12 +384,12 @@ def test_a_comma_that_may_be_a_decimal_point_is_refused_with_both_readings(
     ]
 
 
-def test_thousands_between_commas_are_understood() -> None:
+def test_thousands_separators_are_accepted() -> None:
     sheet, _ = read_limits(b'wallet,category,warning_below\nacme,voice,"1,500"\n')
     assert [1500] == [row.warning_below for row in import_sheet(sheet, [], KNOWN).rows]
 
 
-def test_a_sheet_of_unknown_wallets_is_refused_without_reading_it_to_its_end() -> None:
+def test_a_sheet_of_unknown_wallets_is_refused_without_reading_it_completely() -> None:
     rows = "".join(f"acme/app{number},voice,5\n" for number in range(99_000))
     sheet, _ = read_limits(f"wallet,category,warning_below\n{rows}".encode())
     faults = import_sheet(sheet, [], KNOWN).faults
@@ -405,7 +405,7 @@ def test_more_patterns_than_can_be_compared_with_every_wallet_are_refused() -> N
 
 
 @pytest.mark.slow
-def test_five_thousand_rows_go_through_a_workbook() -> None:
+def test_a_workbook_may_have_five_thousand_rows() -> None:
     known = [WalletName(f"acme/app{index}") for index in range(5000)]
     rows = [
         ThresholdRow(wallet=name, warning_below=1000, critical_below=10, note="call sales") for name in known

@@ -1,4 +1,4 @@
-"""The programs in tools/ run on the code as it is."""
+"""The programs in tools/ work with the present code."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_every_flow_is_counted() -> None:
     assert 0 < found["package"]["python_files"] < found["package"]["lines"]
 
 
-def test_the_walk_of_a_newcomer_takes_the_commands_of_the_readme() -> None:
+def test_the_newcomer_check_uses_the_commands_of_the_readme() -> None:
     command = [sys.executable, str(_ROOT / "tools" / "walk.py"), "--list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     readme = (_ROOT / "README.md").read_text()
@@ -47,7 +47,7 @@ def test_the_walk_of_a_newcomer_takes_the_commands_of_the_readme() -> None:
     assert "balancebot run" == listed[-1]
 
 
-def test_the_site_holds_every_page_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+def test_the_site_has_every_page_and_no_broken_link(tmp_path: Path) -> None:
     subprocess.run([sys.executable, _ROOT / "tools" / "site.py", tmp_path], check=True, timeout=PATIENCE)
     pages = {page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.md")}
     listed = re.findall(r"^ +- .*: (\S+\.md)$", (_ROOT / "mkdocs.yml").read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Workbooks as Excel, WPS and LibreOffice save them: each cell reads as a person sees it, or is refused by its place."""
+"""Workbooks as Excel, WPS and LibreOffice save them: each cell is read as people see it, or refused with its position."""
 
 from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -84,8 +84,8 @@ def workbook(
     return out.getvalue()
 
 
-def taken(data: bytes) -> list[object]:
-    """Return the counts that were taken, or what was said against them."""
+def result_of(data: bytes) -> list[object]:
+    """Return the counts that were accepted, or the faults."""
     rows, faults = read_limits(data)
     if faults:
         return [str(fault) for fault in faults]
@@ -131,9 +131,9 @@ CELLS: dict[str, tuple[str, object]] = {
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_a_cell_counts_as_what_a_person_sees_or_is_refused_by_its_place(name: str) -> None:
+def test_a_cell_is_read_as_people_see_it_or_refused_with_its_position(name: str) -> None:
     cell, expected = CELLS[name]
-    assert [expected] == taken(workbook(limits(cell)))
+    assert [expected] == result_of(workbook(limits(cell)))
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_a_cell_counts_as_what_a_person_sees_or_is_refused_by_its_place(name: st
     ],
     ids=["strict", "xlsm", "rows and cells that are formatted and empty", "cells without a place"],
 )
-def test_every_make_of_workbook_is_read(data: bytes) -> None:
-    assert [60_000] == taken(data)
+def test_workbooks_of_all_programs_are_read(data: bytes) -> None:
+    assert [60_000] == result_of(data)
 
 
 @pytest.mark.parametrize("part", ["mimetype", "xl/workbook.bin"], ids=["ods", "xlsb"])
@@ -155,15 +155,15 @@ def test_a_workbook_in_another_format_is_refused(part: str) -> None:
     out = BytesIO(workbook(limits('<c r="C2"><v>60000</v></c>')))
     with ZipFile(out, "a") as archive:
         archive.writestr(part, "application/vnd.oasis.opendocument.spreadsheet")
-    assert ["the file is an .ods or .xlsb: save it as .xlsx or CSV"] == taken(out.getvalue())
+    assert ["the file is an .ods or .xlsb: save it as .xlsx or CSV"] == result_of(out.getvalue())
 
 
-def test_dates_are_counted_from_1904_where_the_workbook_says_so() -> None:
+def test_dates_count_from_1904_if_the_workbook_says_so() -> None:
     data = workbook(limits('<c r="C2" s="1"><v>45000</v></c>'), begins_1904=True)
-    assert [f"{NO_NUMBER}'2027-03-16'"] == taken(data)
+    assert [f"{NO_NUMBER}'2027-03-16'"] == result_of(data)
 
 
-def test_shared_texts_may_be_in_several_fonts_and_have_a_reading_aid() -> None:
+def test_shared_texts_may_have_several_fonts_and_phonetic_hints() -> None:
     shared = (
         '<si><t>wallet</t></si><si><t xml:space="preserve"> category </t></si>'
         '<si><r><t>warning</t></r><r><rPr><sz val="9"/></rPr><t>_below</t></r></si>'
@@ -174,4 +174,4 @@ def test_shared_texts_may_be_in_several_fonts_and_have_a_reading_aid() -> None:
         '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c></row>'
         '<row r="2"><c r="A2" t="s"><v>3</v></c><c r="B2" t="s"><v>4</v></c><c r="C2"><v>60000</v></c></row>'
     )
-    assert [60_000] == taken(workbook(rows, shared=shared))
+    assert [60_000] == result_of(workbook(rows, shared=shared))

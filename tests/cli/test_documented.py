@@ -36,12 +36,12 @@ _ELSEWHERE = {
     "balancebot run": "test_run.py",
     "balancebot reload": "test_reload.py",
     "balancebot init": "test_init.py",
-    "balancebot simulate --port 8701": "test_trying.py",
-    "balancebot simulate --port 8701 --past past.csv": "test_trying.py",
-    "balancebot simulate --port 8701 --past past.csv > balancebot.toml": "test_trying.py",
+    "balancebot simulate --port 8701": "test_check.py",
+    "balancebot simulate --port 8701 --past past.csv": "test_check.py",
+    "balancebot simulate --port 8701 --past past.csv > balancebot.toml": "test_check.py",
     "balancebot simulate --port 8701 --scenario mine.toml": "tests/jsms/simulator/test_scenario_file.py",
-    "balancebot history import past.csv": "test_trying.py",
-    "balancebot db restore /var/backups/balancebot-2026-11-24.db": "test_keeping.py: nothing else may have the file open",
+    "balancebot history import past.csv": "test_check.py",
+    "balancebot db restore /var/backups/balancebot-2026-11-24.db": "test_maintenance.py: it needs the file alone",
     "balancebot users add NAME --role finance": "tests/people: it asks for a password",
 }
 """Commands that need a terminal, a file or a separate process, and where they are tested."""

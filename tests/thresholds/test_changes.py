@@ -1,4 +1,4 @@
-"""Editing thresholds as people do on pages: nobody overwrites what they haven't seen, and every change can be undone."""
+"""Editing thresholds on pages: nobody overwrites a change unseen, and every change can be undone."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def last_entry(edit: EditThresholds) -> AuditEntry:
         return audit.newest(conn, limit=1)[0]
 
 
-def test_the_second_of_two_editors_is_shown_what_the_first_has_changed(edit: EditThresholds) -> None:
+def test_the_second_of_two_editors_sees_the_change_of_the_first(edit: EditThresholds) -> None:
     seen = edit_token(edit.look(SCOPE))
     edit.replace(SCOPE, {"warning_below": "1000"}, seen=seen, by=ONE)
 
@@ -48,7 +48,7 @@ def test_a_preview_changes_nothing(edit: EditThresholds) -> None:
     assert edit.look(SCOPE) is None
 
 
-def test_undoing_gives_back_the_row_as_it_was_and_is_a_change_itself(edit: EditThresholds) -> None:
+def test_undoing_restores_the_row_and_is_itself_a_change(edit: EditThresholds) -> None:
     edit.set(SCOPE, {"warning_below": "1000", "critical_days": "off", "note": "call Ops"}, by=ONE)
     before = edit.look(SCOPE)
     edit.set(SCOPE, {"warning_below": "5", "note": ""}, by=ONE)
@@ -67,7 +67,7 @@ def test_undoing_gives_back_the_row_as_it_was_and_is_a_change_itself(edit: EditT
     ) == last_entry(edit)
 
 
-def test_undoing_an_addition_removes_and_undoing_a_removal_adds(edit: EditThresholds) -> None:
+def test_undoing_an_addition_removes_the_row_and_undoing_a_removal_adds_it(edit: EditThresholds) -> None:
     edit.set(SCOPE, {"warning_below": "1000"}, by=ONE)
     edit.undo(last_entry(edit), by=ONE)
     assert edit.look(SCOPE) is None
@@ -75,7 +75,7 @@ def test_undoing_an_addition_removes_and_undoing_a_removal_adds(edit: EditThresh
     assert row(warning_below=1000) == edit.look(SCOPE)
 
 
-def test_undoing_what_was_changed_again_since_asks_first(edit: EditThresholds) -> None:
+def test_undoing_a_row_that_was_changed_again_asks_first(edit: EditThresholds) -> None:
     edit.set(SCOPE, {"warning_below": "1000"}, by=ONE)
     edit.set(SCOPE, {"warning_below": "2000"}, by=ONE)
     entry = last_entry(edit)

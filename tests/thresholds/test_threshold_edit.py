@@ -1,4 +1,4 @@
-"""Edits of thresholds are taken whole or refused whole, with every reason."""
+"""Edits of thresholds are applied completely or refused completely, with every reason."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from balancebot.thresholds.edit import Edited, RowChange, RowEdit, apply_edits, 
 
 
 def in_english(edited: Edited) -> Edited:
-    """Make the sentences of faults and warnings plain English ones, without parts."""
+    """Return `edited` with its faults and warnings as English text."""
     faults, warnings = (
         tuple(replace(fault, message=Sentence(str(fault.message))) for fault in found)
         for found in (edited.faults, edited.warnings)
@@ -22,16 +22,16 @@ KNOWN = [WalletName(name) for name in ("acme", "acme/checkout", "acme/signup")]
 VOICE = Category.VOICE
 
 
-def test_an_edit_replaces_its_row_whole_and_leaves_the_others_alone() -> None:
-    kept = ThresholdRow(wallet="acme", warning_below=5)
+def test_an_edit_replaces_all_limits_of_its_row_and_no_other_row() -> None:
+    other = ThresholdRow(wallet="acme", warning_below=5)
     before = ThresholdRow(wallet="acme/checkout", category=VOICE, warning_below=10, note="call sales")
     after = ThresholdRow(wallet="acme/checkout", category=VOICE, critical_below=4)
     assert Edited(
-        rows=(kept, after),
+        rows=(other, after),
         changes=(RowChange(scope=after.scope, before=before, after=after),),
         faults=(),
         warnings=(),
-    ) == apply_edits([kept, before], [RowEdit.put(after)], KNOWN)
+    ) == apply_edits([other, before], [RowEdit.put(after)], KNOWN)
 
 
 def test_a_change_names_the_columns_that_differ() -> None:
@@ -43,7 +43,7 @@ def test_a_change_names_the_columns_that_differ() -> None:
     assert ("warning_below", "note") == RowChange(scope=before.scope, before=None, after=before).columns
 
 
-def test_an_unknown_exact_wallet_is_refused_with_the_nearest_at_every_line_that_names_it() -> None:
+def test_an_unknown_wallet_is_refused_with_the_nearest_at_every_line_that_names_it() -> None:
     edits = [
         RowEdit.put(ThresholdRow(wallet="acme/chekout", category=VOICE, warning_below=1), line=2),
         RowEdit.put(ThresholdRow(wallet="acme/chekout", warning_below=1), line=5),
@@ -54,7 +54,7 @@ def test_an_unknown_exact_wallet_is_refused_with_the_nearest_at_every_line_that_
     } == {str(fault) for fault in apply_edits([], edits, KNOWN).faults}
 
 
-def test_a_misspelt_wallet_is_refused_even_where_nothing_is_set_for_it() -> None:
+def test_a_misspelt_wallet_is_refused_even_in_a_row_without_limits() -> None:
     edits = [
         RowEdit.put(ThresholdRow(wallet="acme/chekout"), line=2),
         RowEdit.put(ThresholdRow(wallet="acme"), line=3),
@@ -62,14 +62,14 @@ def test_a_misspelt_wallet_is_refused_even_where_nothing_is_set_for_it() -> None
     assert [2] == [fault.line for fault in apply_edits([], edits, KNOWN).faults]
 
 
-def test_the_row_of_a_wallet_that_left_the_configuration_may_stay_and_may_go() -> None:
+def test_the_row_of_a_removed_wallet_may_stay_or_be_removed() -> None:
     gone = ThresholdRow(wallet="acme/old", warning_below=1)
     assert () == apply_edits([gone], [RowEdit.put(gone)], KNOWN).faults
     removed = apply_edits([gone], [RowEdit(scope=gone.scope, row=None)], KNOWN)
     assert ((), ()) == (removed.rows, removed.faults)
 
 
-def test_a_pattern_that_means_nothing_is_only_warned_of() -> None:
+def test_a_pattern_that_matches_nothing_is_a_warning() -> None:
     row = ThresholdRow(wallet="other/*", warning_below=1)
     assert Edited(
         rows=(row,),
@@ -85,7 +85,7 @@ def test_a_pattern_that_means_nothing_is_only_warned_of() -> None:
     ) == in_english(apply_edits([], [RowEdit.put(row, line=3)], KNOWN))
 
 
-def test_an_inversion_is_refused_once_for_each_pair_of_rows_with_a_balance_that_shows_it() -> None:
+def test_an_inversion_is_refused_once_per_pair_of_rows_with_an_example() -> None:
     rows = [ThresholdRow(wallet="acme/*", warning_below=100)]
     edit = RowEdit.put(ThresholdRow(wallet="*", critical_below=500), line=2)
     assert (
@@ -114,13 +114,13 @@ def test_removing_a_row_can_uncover_an_inversion_and_is_refused() -> None:
     ]
 
 
-def test_an_inversion_that_was_there_before_is_nobodys_fault_now() -> None:
+def test_an_existing_inversion_does_not_refuse_another_edit() -> None:
     rows = [ThresholdRow(wallet="acme", warning_below=1, critical_below=2)]
     edit = RowEdit.put(ThresholdRow(wallet="*", note="who acts"))
     assert () == apply_edits(rows, [edit], KNOWN).faults
 
 
-def test_edits_that_together_make_sense_are_judged_together() -> None:
+def test_edits_are_checked_together() -> None:
     rows = [ThresholdRow(wallet="acme", warning_below=10, critical_below=5)]
     edits = [
         RowEdit.put(ThresholdRow(wallet="acme", category=VOICE, critical_below=50)),
@@ -129,7 +129,7 @@ def test_edits_that_together_make_sense_are_judged_together() -> None:
     assert () == apply_edits(rows, edits, KNOWN).faults
 
 
-def test_a_row_that_sets_nothing_is_as_good_as_removed() -> None:
+def test_a_row_without_limits_counts_as_removed() -> None:
     row = ThresholdRow(wallet="acme", warning_below=10)
     edited = apply_edits([row], [RowEdit.put(ThresholdRow(wallet="acme"))], KNOWN)
     assert ((), (RowChange(scope=row.scope, before=row, after=None),)) == (edited.rows, edited.changes)
@@ -144,7 +144,7 @@ def test_a_patch_changes_only_the_columns_given() -> None:
     )
 
 
-def test_a_patch_that_cannot_be_read_names_every_column() -> None:
+def test_an_invalid_patch_names_every_faulty_column() -> None:
     row = ThresholdRow(wallet="acme")
     patched = patch_row(row, {"warning_below": "-1", "warning_days": "2", "critical_days": "soon"})
     assert isinstance(patched, tuple)
@@ -154,7 +154,7 @@ def test_a_patch_that_cannot_be_read_names_every_column() -> None:
     ] == [str(fault) for fault in patched]
 
 
-def test_a_change_reads_as_one_line() -> None:
+def test_a_change_is_shown_as_one_line() -> None:
     row = ThresholdRow(
         wallet="acme", category=VOICE, warning_below=1000, critical_days=OFF, note="call\nsales"
     )

@@ -1,4 +1,4 @@
-"""Threshold sheets: what goes out comes back as it was; what comes in is taken whole or refused whole."""
+"""Threshold sheets: an export is imported unchanged, and an import is applied completely or refused completely."""
 
 import csv
 from io import StringIO
@@ -37,7 +37,7 @@ FULL = ThresholdRow(
 )
 
 
-def taken(text: str | bytes, rows: list[ThresholdRow] | None = None) -> tuple[ThresholdRow, ...]:
+def applied(text: str | bytes, rows: list[ThresholdRow] | None = None) -> tuple[ThresholdRow, ...]:
     sheet, unreadable = read_limits(text.encode() if isinstance(text, str) else text)
     edited = import_sheet(sheet, rows or [], KNOWN)
     assert ((), ()) == (unreadable, edited.faults)
@@ -57,27 +57,27 @@ def test_a_row_is_written_in_the_order_of_the_columns() -> None:
     ) == write_csv(cells_of([FULL, ThresholdRow(wallet="*", note="all")]))
 
 
-def test_columns_come_in_any_order_with_chinese_names_and_values() -> None:
+def test_columns_may_be_in_any_order_with_chinese_names_and_values() -> None:
     text = (
         "备注,类型,钱包,预警余量,严重余量,预警天数,严重天数,采购天数\n"
         'call sales,语音短信, acme/checkout ,"1,000",0,7.5,off,3\n'
     )
-    assert (FULL,) == taken(text)
+    assert (FULL,) == applied(text)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gbk", "utf-16"])
-def test_the_encodings_of_spreadsheets_are_understood(encoding: str) -> None:
+def test_the_encodings_of_spreadsheets_are_supported(encoding: str) -> None:
     text = "钱包,类型,备注\r\nacme,*,找采购\r\n"
-    assert (ThresholdRow(wallet="acme", note="找采购"),) == taken(text.encode(encoding))
+    assert (ThresholdRow(wallet="acme", note="找采购"),) == applied(text.encode(encoding))
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_semicolons_and_tabs_separate_too(separator: str) -> None:
+def test_semicolons_and_tabs_are_separators_too(separator: str) -> None:
     text = "wallet,category,warning_below\nacme,voice,5\n".replace(",", separator)
-    assert (ThresholdRow(wallet="acme", category=VOICE, warning_below=5),) == taken(text)
+    assert (ThresholdRow(wallet="acme", category=VOICE, warning_below=5),) == applied(text)
 
 
-def test_each_named_row_is_replaced_whole_and_the_others_stay() -> None:
+def test_each_row_in_the_sheet_is_replaced_and_the_others_stay() -> None:
     other = ThresholdRow(wallet="acme", warning_below=9)
     text = "wallet,category,critical_below,note\nacme/checkout,voice,4,\n"
     sheet, _ = read_limits(text.encode())
@@ -87,7 +87,7 @@ def test_each_named_row_is_replaced_whole_and_the_others_stay() -> None:
     assert {after, other} == set(edited.rows)
 
 
-def test_a_column_that_is_missing_is_warned_of_where_it_loses_a_value() -> None:
+def test_a_missing_column_that_removes_a_value_is_a_warning() -> None:
     sheet, _ = read_limits(b"wallet,category,warning_below,critical_below,warning_days,critical_days,lead_time_days\n"
                         b"acme/checkout,voice,1000,0,7.5,off,3\n")  # fmt: skip
     assert ["line 2, note: the sheet has no such column: acme/checkout:voice loses its value"] == [
@@ -95,7 +95,7 @@ def test_a_column_that_is_missing_is_warned_of_where_it_loses_a_value() -> None:
     ]
 
 
-def test_every_fault_has_its_line_and_column_where_rows_have_several_lines() -> None:
+def test_every_fault_has_its_line_and_column_even_if_rows_span_several_lines() -> None:
     text = (
         "wallet,category,warning_below,critical_days,note\n"
         'acme,voice,50%,-1,"first\nsecond"\n'
@@ -117,7 +117,7 @@ def test_every_fault_has_its_line_and_column_where_rows_have_several_lines() -> 
     ] == refused(text)
 
 
-def test_an_inversion_names_the_line_that_makes_it() -> None:
+def test_an_inversion_names_the_line_that_causes_it() -> None:
     text = "wallet,category,critical_below\nacme,voice,1\nacme,market,50\n"
     assert [
         "line 3, critical_below: acme:market: critical_below 50 (from acme:market) is looser than warning_below 10 "
@@ -143,11 +143,11 @@ def test_an_inversion_names_the_line_that_makes_it() -> None:
         ),
     ],
 )
-def test_a_file_that_is_no_sheet_says_why(text: str | bytes, faults: list[str]) -> None:
+def test_a_file_that_is_not_a_sheet_is_refused_with_the_reason(text: str | bytes, faults: list[str]) -> None:
     assert faults == refused(text)
 
 
-def test_a_whole_export_shows_what_holds_and_changes_nothing_when_it_comes_back() -> None:
+def test_an_export_shows_the_effective_limits_and_changes_nothing_when_imported() -> None:
     rows = [ThresholdRow(wallet="*", warning_below=5, note="=all"), FULL]
     table = write_csv(cells_of_all(ThresholdBook(rows), KNOWN))
     lines = {(line["wallet"], line["category"]): line for line in csv.DictReader(StringIO(table))}
@@ -192,9 +192,9 @@ _NOTES = (
         note=_NOTES,
     )
 )
-def test_what_goes_out_comes_back_as_it_was_and_no_cell_can_run(row: ThresholdRow) -> None:
+def test_an_exported_row_is_imported_unchanged_and_no_cell_is_a_formula(row: ThresholdRow) -> None:
     table = write_csv(cells_of([row]))
-    assert (row,) == taken(table)
+    assert (row,) == applied(table)
     for cells in csv.reader(StringIO(table, newline="")):
         assert not any(
             cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")) for cell in cells
@@ -202,11 +202,11 @@ def test_what_goes_out_comes_back_as_it_was_and_no_cell_can_run(row: ThresholdRo
 
 
 @given(st.text())
-def test_an_apostrophe_that_was_put_is_taken_off_and_no_other(text: str) -> None:
+def test_only_the_apostrophe_added_by_the_export_is_removed(text: str) -> None:
     assert text == unguarded(guarded(text))
 
 
-def test_five_thousand_rows_are_read_and_judged_as_one() -> None:
+def test_five_thousand_rows_are_read_and_checked_together() -> None:
     known = [WalletName(f"acme/app{index}") for index in range(5000)]
     rows = [
         ThresholdRow(wallet=name, category=VOICE, warning_below=index) for index, name in enumerate(known)
@@ -221,7 +221,7 @@ def test_a_row_may_be_shorter_than_the_header() -> None:
     assert ((), ()) == (import_sheet(sheet, [], KNOWN).faults, import_sheet(sheet, [], KNOWN).rows)
 
 
-def test_a_chinese_workbook_has_chinese_headers_and_values_and_is_taken_back_in() -> None:
+def test_a_chinese_workbook_has_chinese_headers_and_values_and_can_be_imported() -> None:
     rows = [
         ThresholdRow(
             wallet="acme", category=Category.VOICE, warning_below=OFF, critical_days=1.5, note="off 找采购部"

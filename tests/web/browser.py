@@ -1,4 +1,4 @@
-"""Headless Chromium, the system's own, and pages in it that must not do what a careful page doesn't do."""
+"""The system's headless Chromium, with pages that fail on policy violations, script errors and foreign requests."""
 
 import os
 import shutil
@@ -29,19 +29,19 @@ PASSWORD = "a long secret"
 
 
 def log_in(page: Page, role: Role) -> Page:
-    """Log in the user of a role, who is named like it."""
+    """Log in the user of a role; the user has the name of the role."""
     page.goto("/login")
     page.locator("#name").fill(role.value)
     page.locator("#password").fill(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator("nav.sections")).to_be_visible()
-    page.wait_for_load_state()  # the scripts are there
+    page.wait_for_load_state()  # the scripts are loaded
     return page
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The browser; tests that need it are skipped where there is none, but never under CI."""
+    """The browser; without one the tests that need it are skipped, but never under CI."""
     path = next((found for name in _CHROMIUM if (found := shutil.which(name))), None)
     if path is None:
         if os.environ.get("CI"):
@@ -56,14 +56,14 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def started() -> Iterator[Playwright]:
-    """Playwright's driver, without the event loop that it leaves behind in this thread."""
+    """Playwright's driver, without the event loop that it leaves in this thread."""
     with sync_playwright() as playwright:
         yield playwright
 
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens pages that fail the test at its end if they broke the policy, threw an error or asked another host."""
+    """A function that opens pages; policy violations, script errors and requests to other hosts fail the test at its end."""
     contexts = []
     troubles: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Six weeks of an account that has a bit of everything: what pages are looked at with, and browsers are driven over."""
+"""Six weeks of an account with all kinds of events: the data for looking at pages and for browser tests."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -57,14 +57,14 @@ SCENARIO = Scenario(wallets=_wallets(), events=_events(), seed=7, history=timede
 
 
 def set_limits(world: World) -> None:
-    """Let finance have set a few limits."""
+    """Set a few limits, as finance does."""
     world.limit("acme/*", "*", warning_days=10, critical_days=4, note="Finance orders; tell #ops")
     world.limit(CHECKOUT, "industry", warning_below=60_000, critical_below=20_000)
     world.limit(CAMPAIGN, "market", warning_below=100_000, lead_time_days=5)
 
 
 def fill(world: World, *, every: timedelta = timedelta(hours=1), scenario: Scenario = SCENARIO) -> Ledger:
-    """Let the world have watched the account for six weeks, and read it once more just now; return what goes on."""
+    """Fill the world with six weeks of the account, read it once more now, and return the ledger."""
     now = world.clock.now()
     ledger = Ledger(scenario, started_at=now)
     names = [wallet.name for wallet in scenario.wallets]

@@ -1,4 +1,4 @@
-"""Alerts are filtered, acknowledged and silenced several at once; every list is a CSV file, too."""
+"""Alerts are filtered, and several are acknowledged and silenced together; every list is also a CSV file."""
 
 import csv
 import re
@@ -24,7 +24,7 @@ BY = Actor(name="finance", via=Via.PAGE)
 
 @pytest.fixture
 def alerting(desk: Desk) -> Desk:
-    """A shop that is critical, a web app that warns, and rejected keys of the latter."""
+    """A shop with a critical alert, and a web app with a warning and rejected credentials."""
     world = desk.world
     world.configure(SHOP, WEB)
     world.limit("*", "industry", warning_below=1000)
@@ -70,7 +70,7 @@ def test_alerts_are_filtered_by_severity_kind_and_state(alerting: Desk) -> None:
     assert re.search(r'id="num-alerts">.*</span> 3</span>', page)
 
 
-def test_ticked_alerts_are_acknowledged_and_silenced_together(alerting: Desk) -> None:
+def test_selected_alerts_are_acknowledged_and_silenced_together(alerting: Desk) -> None:
     shop, web = (ids(alerting)[wallet, AlertKind.LOW_BALANCE] for wallet in (SHOP, WEB))
     with alerting.user(Role.FINANCE) as browser:
         token = csrf_token(browser)
@@ -87,7 +87,7 @@ def test_ticked_alerts_are_acknowledged_and_silenced_together(alerting: Desk) ->
     assert 1 == overview.count('<span class="mark">acknowledged</span>')
 
 
-def test_a_wallet_whose_keys_are_rejected_is_never_green(alerting: Desk) -> None:
+def test_a_wallet_with_rejected_credentials_is_never_green(alerting: Desk) -> None:
     alerting.world.limit(WEB, "industry", warning_below=5)
     with alerting.user(Role.VIEWER) as browser:
         page = browser.get("/", params={"q": "acme/web:industry"}).text
@@ -96,7 +96,7 @@ def test_a_wallet_whose_keys_are_rejected_is_never_green(alerting: Desk) -> None
     assert '<span class="badge unknown">' in page
 
 
-def test_the_page_of_an_alert_shows_then_and_now_and_who_did_what(alerting: Desk) -> None:
+def test_the_page_of_an_alert_shows_both_measurements_and_who_did_what(alerting: Desk) -> None:
     shop = ids(alerting)[SHOP, AlertKind.LOW_BALANCE]
     alerting.app.operate_alerts.acknowledge(shop, by=BY, note="ordered")
     alerting.world.clock.pass_by(minutes=5)

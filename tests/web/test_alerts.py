@@ -1,4 +1,4 @@
-"""Alerts on the pages: seen by everybody, acknowledged and silenced by those who may, with everything that was told."""
+"""Alerts on the pages: visible to everyone, acknowledged and silenced with permission, with all notifications."""
 
 import re
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.world import SHOP, industry
 
 @pytest.fixture
 def alert(desk: Desk) -> Alert:
-    """The alert of a shop that has fallen below both limits."""
+    """The alert of a shop below both limits."""
     world = desk.world
     world.configure(SHOP)
     world.limit("acme/shop", "industry", warning_below=1000, critical_below=500)
@@ -27,7 +27,7 @@ def alert(desk: Desk) -> Alert:
         return alerts.all_open(conn)[0].alert
 
 
-def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert: Alert) -> None:
+def test_an_open_alert_is_listed_with_its_reason_and_its_notifications(desk: Desk, alert: Alert) -> None:
     with desk.user(Role.VIEWER) as browser:
         listed = browser.get("/alerts").text
         story = browser.get(f"/alerts/{alert.id}").text
@@ -37,15 +37,15 @@ def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert
     assert "Acknowledge</button>" not in story
 
 
-def test_an_open_alert_says_what_to_do(desk: Desk, alert: Alert) -> None:
-    """A message links here, and a phone shows this page first."""
+def test_an_open_alert_has_advice(desk: Desk, alert: Alert) -> None:
+    """Messages link to this page, which is often opened on a phone."""
     with desk.user(Role.VIEWER) as browser:
         story = browser.get(f"/alerts/{alert.id}").text
     assert "What to do" in story
     assert "Buy quota, or move some here from the account&#39;s shared pool." in story
 
 
-def test_a_delivery_by_a_further_channel_is_named_by_that(desk: Desk, alert: Alert) -> None:
+def test_a_delivery_of_a_further_channel_shows_the_name_of_the_channel(desk: Desk, alert: Alert) -> None:
     with desk.world.database.write() as conn:
         conn.execute(
             update(deliveries)
@@ -58,7 +58,7 @@ def test_a_delivery_by_a_further_channel_is_named_by_that(desk: Desk, alert: Ale
     assert "ops-feishu" in answer.text
 
 
-def test_all_open_alerts_are_counted_and_the_worst_stand_first(desk: Desk) -> None:
+def test_all_open_alerts_are_counted_and_listed_worst_first(desk: Desk) -> None:
     world = desk.world
     names = [WalletName(f"acme/app{number:03}") for number in range(60)]
     world.limit("*", "industry", warning_below=1000, critical_below=500)
@@ -95,11 +95,11 @@ def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert
         found = alerts.get(conn, alert.id)
     assert found is not None
     assert ("finance", "ordered") == (found.alert.acknowledged_by, found.alert.acknowledged_note)
-    # the page's time is local: Asia/Shanghai
+    # times on the page are local: Asia/Shanghai
     assert "2026-11-25T04:00:00+00:00" == found.alert.expects_by.isoformat()
 
 
-def test_what_flaps_says_since_when_it_is_well(desk: Desk, alert: Alert) -> None:
+def test_a_flapping_alert_shows_since_when_the_balance_is_ok(desk: Desk, alert: Alert) -> None:
     since = desk.world.clock.now()
     with desk.world.database.write() as conn:
         conn.execute(update(tables.alerts).values(flaps=3, calm_since=since))
@@ -116,16 +116,19 @@ def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert
         fields = {"csrf_token": csrf_token(browser), "pattern": "acme/*", "for": "4h", "reason": "test"}
         assert "/alerts?done=silenced" == browser.post("/silences/add", data=fields).headers["location"]
         with desk.world.database.read() as conn:
-            (held,) = silences.active(conn, desk.world.clock.now())
-        assert ("acme/*", desk.world.clock.now() + timedelta(hours=4)) == (held.pattern.text, held.until)
+            (silence,) = silences.active(conn, desk.world.clock.now())
+        assert ("acme/*", desk.world.clock.now() + timedelta(hours=4)) == (
+            silence.pattern.text,
+            silence.until,
+        )
         assert "silenced" in browser.get("/alerts").text
 
-        browser.post(f"/silences/{held.id}/end", data=fields)
+        browser.post(f"/silences/{silence.id}/end", data=fields)
         with desk.world.database.read() as conn:
             assert silences.active(conn, desk.world.clock.now()) == ()
 
 
-def test_a_top_up_that_was_ordered_is_recorded_with_its_quantity(desk: Desk, alert: Alert) -> None:
+def test_an_order_is_recorded_with_its_quantity(desk: Desk, alert: Alert) -> None:
     with desk.user(Role.FINANCE) as browser:
         fields = {"csrf_token": csrf_token(browser), "quantity": "60k", "note": "PO 4711"}
         address = f"/alerts/{alert.id}/acknowledge"
@@ -143,7 +146,7 @@ def test_a_top_up_that_was_ordered_is_recorded_with_its_quantity(desk: Desk, ale
     assert (60_000, "PO 4711") == (order.quantity, order.note)
 
 
-def test_a_pattern_that_means_nothing_is_refused_in_place(desk: Desk) -> None:
+def test_an_invalid_pattern_is_refused_in_the_form(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         fields = {"csrf_token": csrf_token(browser), "pattern": "acme:indstry", "for": "1h"}
         answer = browser.post("/silences/add", data=fields)
@@ -159,22 +162,22 @@ def test_a_viewer_changes_nothing(desk: Desk, alert: Alert) -> None:
         assert 403 == browser.post("/silences/add", data=fields).status_code
 
 
-def test_past_alerts_say_when_and_why_they_closed(desk: Desk, alert: Alert) -> None:
+def test_past_alerts_show_when_and_why_they_closed(desk: Desk, alert: Alert) -> None:
     desk.world.shows(industry(5000))
     desk.world.clock.pass_by(minutes=5)
     desk.world.poll()
     with desk.user(Role.VIEWER) as browser:
         assert "No alert is open." in browser.get("/alerts").text
-        past, one = browser.get("/alerts?show=past").text, browser.get(f"/alerts/{alert.id}").text
-    assert "<div>the balance is above its limits again</div>" in one
-    for text in (past, one):
+        past, page = browser.get("/alerts?show=past").text, browser.get(f"/alerts/{alert.id}").text
+    assert "<div>the balance is above its limits again</div>" in page
+    for text in (past, page):
         assert "300 messages, below the critical limit of 500" in text
         assert "the balance is above its limits again" in text
     with desk.user(Role.VIEWER) as browser:
         assert 404 == browser.get("/alerts/999").status_code
 
 
-def test_what_was_given_up_is_sent_again_with_one_click(desk: Desk, alert: Alert) -> None:
+def test_a_given_up_delivery_is_sent_again_with_one_click(desk: Desk, alert: Alert) -> None:
     with desk.world.database.write() as conn:
         conn.execute(update(deliveries).values(state="gave_up", settled_at=desk.world.clock.now()))
     with desk.user(Role.FINANCE) as browser:

@@ -1,4 +1,4 @@
-"""The audit page tells each change in the reader's language."""
+"""The audit page describes each change in the reader's language."""
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Via
 from balancebot.domain.balance import Category
@@ -11,7 +11,7 @@ from tests.web.conftest import NOW, Desk
 from tests.world import SHOP
 
 
-def test_a_change_is_described_wholly_in_chinese() -> None:
+def test_a_change_is_described_completely_in_chinese() -> None:
     chinese = Wording(language="zh-CN")
     entry = AuditEntry(
         at=NOW,
@@ -25,9 +25,9 @@ def test_a_change_is_described_wholly_in_chinese() -> None:
     assert (AuditDifference(label="预警余量", before="60,000", after="关闭"),) == differences(entry, chinese)
 
 
-def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
+def test_a_subject_without_a_name_is_shown_by_kind_and_id() -> None:
     chinese = Wording(language="zh-CN")
-    for act, stored, said in (
+    for act, stored, shown in (
         (Act.ACKNOWLEDGE, "alert 7 acme/shop:industry", "告警 7 acme/shop:industry"),
         (Act.END_SILENCE, "silence 3", "静默 3"),
         (Act.SET_THRESHOLD, "acme/shop:industry", "acme/shop:industry"),
@@ -35,10 +35,10 @@ def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
         entry = AuditEntry(
             at=NOW, actor="finance", via=Via.PAGE, act=act, subject=stored, before=None, after=None
         )
-        assert said == subject(entry, chinese)
+        assert shown == subject(entry, chinese)
 
 
-def test_every_way_of_a_change_is_named(desk: Desk) -> None:
+def test_every_interface_of_a_change_has_a_name(desk: Desk) -> None:
     for via in Via:
         desk.app.edit_thresholds.set(
             Scope(SHOP + "*", Category.VOICE), {"note": via.value}, by=Actor(name="finance", via=via)

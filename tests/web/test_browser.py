@@ -1,4 +1,4 @@
-"""The pages in a real browser, as finance uses them: with the keyboard, on a phone, in both languages, light and dark."""
+"""The pages in a real browser: with the keyboard, on a phone, in both languages, light and dark."""
 
 from collections.abc import Callable
 
@@ -52,9 +52,7 @@ def test_a_wrong_password_is_refused_and_the_right_one_leads_to_the_linked_page(
     expect(page).to_have_url(f"{desk.address}/alerts")
 
 
-def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_does(
-    desk: Desk, open_page: Open
-) -> None:
+def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_preview(desk: Desk, open_page: Open) -> None:
     page = log_in(open_page(desk.address), Role.FINANCE)
     open_editor(page, "acme/checkout")
     expect(page.locator(".effect")).to_contain_text("No effect: these are the current settings.")
@@ -70,7 +68,7 @@ def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_do
     assert 70_000 == row(desk).warning_below
 
 
-def test_escape_leaves_the_editor_and_changes_nothing(desk: Desk, open_page: Open) -> None:
+def test_escape_closes_the_editor_and_changes_nothing(desk: Desk, open_page: Open) -> None:
     page = log_in(open_page(desk.address), Role.FINANCE)
     open_editor(page, "acme/checkout")
     page.locator("#e-warning_below").fill("5")
@@ -79,7 +77,7 @@ def test_escape_leaves_the_editor_and_changes_nothing(desk: Desk, open_page: Ope
     assert 60_000 == row(desk).warning_below
 
 
-def test_a_fault_stands_at_its_field_while_the_editor_stays_open(desk: Desk, open_page: Open) -> None:
+def test_a_fault_is_shown_at_its_field_and_the_editor_stays_open(desk: Desk, open_page: Open) -> None:
     page = log_in(open_page(desk.address), Role.FINANCE)
     open_editor(page, "acme/checkout")
     page.locator("#e-critical_below").fill("90000")
@@ -110,7 +108,7 @@ def test_the_second_of_two_editors_is_asked_before_anything_is_overwritten(
     assert 80_000 == row(desk).warning_below
 
 
-def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
+def test_a_faulty_sheet_is_marked_at_its_cells_and_a_valid_one_is_applied_and_undone(
     desk: Desk, open_page: Open
 ) -> None:
     page = log_in(open_page(desk.address), Role.FINANCE)
@@ -140,7 +138,7 @@ def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
     assert (60_000, 20_000) == (row(desk).warning_below, row(desk).critical_below)
 
 
-def test_balances_are_found_while_typing_and_the_address_remembers(desk: Desk, open_page: Open) -> None:
+def test_balances_are_found_while_typing_and_the_url_keeps_the_search(desk: Desk, open_page: Open) -> None:
     page = log_in(open_page(desk.address), Role.VIEWER)
     page.keyboard.press("/")
     expect(page.locator("#q")).to_be_focused()
@@ -156,7 +154,9 @@ def test_balances_are_found_while_typing_and_the_address_remembers(desk: Desk, o
     expect(page.locator("h1")).to_have_text("acme/checkout")
 
 
-def test_a_keyboard_that_turns_the_page_goes_on_in_the_new_list(desk: Desk, open_page: Open) -> None:
+def test_the_focus_moves_to_the_new_list_when_the_page_is_turned_with_the_keyboard(
+    desk: Desk, open_page: Open
+) -> None:
     desk.world.configure(*(WalletName(f"acme/app{number:02}") for number in range(30)))
     page = log_in(open_page(desk.address), Role.VIEWER)
     page.get_by_role("link", name="Next", exact=True).focus()
@@ -167,20 +167,20 @@ def test_a_keyboard_that_turns_the_page_goes_on_in_the_new_list(desk: Desk, open
     expect(page.locator(".chip").first).to_be_focused()
 
 
-def test_each_role_sees_what_it_may_do_and_no_more(desk: Desk, open_page: Open) -> None:
-    seen = {}
+def test_each_role_sees_only_its_actions(desk: Desk, open_page: Open) -> None:
+    permissions = {}
     for role in Role:
         page = log_in(open_page(desk.address), role)
         page.goto("/thresholds")
         edits = page.get_by_role("link", name="Edit").count() > 0
         page.goto("/alerts/1")
         acknowledges = page.get_by_role("button", name="Acknowledge").count() > 0
-        seen[role] = (edits, acknowledges, page.get_by_role("link", name="Users").count() > 0)
+        permissions[role] = (edits, acknowledges, page.get_by_role("link", name="Users").count() > 0)
     assert {
         Role.VIEWER: (False, False, False),
         Role.FINANCE: (True, True, False),
         Role.ADMIN: (True, True, True),
-    } == seen
+    } == permissions
 
 
 def test_an_alert_is_acknowledged_and_silenced(desk: Desk, open_page: Open) -> None:
@@ -195,7 +195,7 @@ def test_an_alert_is_acknowledged_and_silenced(desk: Desk, open_page: Open) -> N
     expect(page.locator("#silences")).to_contain_text("acme/")
 
 
-def test_an_open_page_shows_that_the_bot_does_not_answer(
+def test_an_open_page_shows_when_the_bot_does_not_answer(
     desk: Desk, open_page: Open, stop_serving: Callable[[], None]
 ) -> None:
     page = log_in(open_page(desk.address), Role.VIEWER)
@@ -204,9 +204,7 @@ def test_an_open_page_shows_that_the_bot_does_not_answer(
     expect(page.locator("#trouble")).to_contain_text("The server doesn't answer.")
 
 
-def test_a_chart_shows_its_values_by_the_arrow_keys_and_under_the_pointer(
-    desk: Desk, open_page: Open
-) -> None:
+def test_a_chart_shows_its_values_with_the_arrow_keys_and_the_pointer(desk: Desk, open_page: Open) -> None:
     page = log_in(open_page(desk.address), Role.VIEWER)
     page.goto("/wallets/acme/checkout?category=industry")
     chart = page.locator(".chart.wide")
@@ -219,7 +217,7 @@ def test_a_chart_shows_its_values_by_the_arrow_keys_and_under_the_pointer(
     expect(chart).not_to_have_attribute("aria-valuenow", str(int(last or "0") - 1))
 
 
-def test_several_rows_are_ticked_and_saved_after_a_preview(desk: Desk, open_page: Open) -> None:
+def test_several_rows_are_selected_and_saved_after_a_preview(desk: Desk, open_page: Open) -> None:
     page = log_in(open_page(desk.address), Role.FINANCE)
     page.goto("/thresholds")
     page.get_by_label("Tick all on this page").check()

@@ -1,4 +1,4 @@
-"""The page of channels: how each destination fares, a test to one, and who would be told of a balance."""
+"""The page of channels: the state of each destination, test messages, and the routing preview."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,9 +22,9 @@ from tests.world import OPS, SHOP, industry
 
 
 def pattern(text: str) -> Pattern:
-    made = Pattern.parse(text)
-    assert isinstance(made, Pattern)
-    return made
+    parsed = Pattern.parse(text)
+    assert isinstance(parsed, Pattern)
+    return parsed
 
 
 def send_test(desk: Desk, browser: httpx.Client, destination: Destination) -> httpx.Response:
@@ -47,19 +47,19 @@ def test_an_admin_sends_a_test_that_goes_through_the_outbox(desk: Desk) -> None:
         assert "sent a test to" in browser.get("/audit").text
 
 
-def test_others_only_read(desk: Desk) -> None:
+def test_other_roles_only_read(desk: Desk) -> None:
     for role in (Role.VIEWER, Role.FINANCE):
         with desk.user(role) as browser:
             assert "Send a test" not in browser.get("/channels").text
             assert 403 == send_test(desk, browser, OPS).status_code
 
 
-def test_a_destination_that_nobody_configured_gets_no_test(desk: Desk) -> None:
+def test_a_destination_that_is_not_configured_gets_no_test_message(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as browser:
         assert 404 == send_test(desk, browser, Destination("slack", "#elsewhere")).status_code
 
 
-def test_a_refusal_is_shown_in_words(desk: Desk) -> None:
+def test_a_refusal_of_a_test_message_is_shown(desk: Desk) -> None:
     desk.world.slack.outcomes["#ops"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
     with desk.user(Role.ADMIN) as browser:
         send_test(desk, browser, OPS)

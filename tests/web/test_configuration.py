@@ -1,4 +1,4 @@
-"""A configuration that was refused stands at the top of every page, with its faults for those who can mend them."""
+"""A refused configuration is shown at the top of every page, with its faults for admins."""
 
 from datetime import UTC, datetime
 from html import unescape
@@ -18,7 +18,7 @@ REFUSED = RunningConfiguration(
 )
 
 
-def test_everybody_sees_that_it_was_refused_and_admins_see_why(desk: Desk) -> None:
+def test_everyone_sees_that_a_configuration_was_refused_and_admins_see_why(desk: Desk) -> None:
     desk.pages.state.configuration = lambda: REFUSED
     for role in Role:
         with desk.user(role) as browser:
@@ -28,7 +28,7 @@ def test_everybody_sees_that_it_was_refused_and_admins_see_why(desk: Desk) -> No
         assert (role is Role.ADMIN) is ("[database].url" in page)
 
 
-def test_readyz_names_the_faults_and_is_ready_all_the_same(desk: Desk) -> None:
+def test_readyz_names_the_faults_of_a_configuration_and_is_still_ready(desk: Desk) -> None:
     desk.pages.state.configuration = lambda: REFUSED
     desk.pages.state.unready = lambda: ""
     with desk.visitor() as visitor:
@@ -37,7 +37,7 @@ def test_readyz_names_the_faults_and_is_ready_all_the_same(desk: Desk) -> None:
     assert REFUSED.faults[0] in answer.text
 
 
-def test_readyz_names_wallets_that_are_set_aside_and_is_ready_all_the_same(desk: Desk) -> None:
+def test_readyz_names_excluded_wallets_and_is_still_ready(desk: Desk) -> None:
     desk.pages.state.unready = lambda: ""
     damage = "table wallets, id 1: what booked_at holds can't be read"
     with desk.app.database.write() as conn:

@@ -1,4 +1,4 @@
-"""Dates at the end of the calendar, as an older version has stored them, keep nobody from a page or a message."""
+"""Dates at the end of the calendar, stored by an older version, break no page and no message."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -52,7 +52,7 @@ def world(world: World) -> World:
     return world
 
 
-def test_every_page_that_shows_them_is_shown(desk: Desk) -> None:
+def test_every_page_with_far_dates_is_shown(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         pages = {
             path: browser.get(path)
@@ -63,12 +63,12 @@ def test_every_page_that_shows_them_is_shown(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_message_about_them_is_sent(world: World, language: str) -> None:
+def test_a_message_with_far_dates_is_sent(world: World, language: str) -> None:
     world.reads(50)
     renderer = Renderer(words=Wording(language=language, zone=ZoneInfo("Asia/Shanghai")))
-    told = world.mail.messages[-1].message
-    assert isinstance(told, AlertMessage)
-    assert ["worsened"] == [told.reason]
-    assert "never" in renderer.render("email/alert.txt.j2", told)
+    message = world.mail.messages[-1].message
+    assert isinstance(message, AlertMessage)
+    assert ["worsened"] == [message.reason]
+    assert "never" in renderer.render("email/alert.txt.j2", message)
     for template in ("slack/alert.j2", "slack/reply.j2", "email/alert.html.j2"):
-        assert "50" in renderer.render(template, told)
+        assert "50" in renderer.render(template, message)

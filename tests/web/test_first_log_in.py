@@ -1,4 +1,4 @@
-"""While there is no user, a link makes the first admin: once, within an hour, and nobody else afterwards."""
+"""While there is no user, a link creates the first admin: once, within an hour, and never again."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def link_token(database: Database) -> str:
 
 @pytest.fixture
 def fresh(sqlite_template: Path, tmp_path: Path, open_desk: Callable[..., Desk]) -> Iterator[Desk]:
-    """Pages of a bot that nobody can log in to yet."""
+    """Pages of a bot without users."""
     file = tmp_path / "fresh.db"
     shutil.copyfile(sqlite_template, file)
     world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
@@ -39,7 +39,7 @@ def fresh(sqlite_template: Path, tmp_path: Path, open_desk: Callable[..., Desk])
     world.database.dispose()
 
 
-def test_the_link_makes_the_first_admin_and_logs_in(fresh: Desk) -> None:
+def test_the_link_creates_the_first_admin_and_logs_in(fresh: Desk) -> None:
     token = link_token(fresh.app.database)
     with fresh.visitor() as visitor:
         assert "Nobody can log in with a password yet." in visitor.get("/login").text
@@ -53,7 +53,7 @@ def test_the_link_makes_the_first_admin_and_logs_in(fresh: Desk) -> None:
     assert (Act.ADD_USER, "ada", "ada") == (entry.act, entry.actor, entry.subject)
 
 
-def test_the_link_is_good_once_and_for_an_hour(fresh: Desk) -> None:
+def test_the_link_is_valid_once_and_for_an_hour(fresh: Desk) -> None:
     token, other = link_token(fresh.app.database), link_token(fresh.app.database)
     with fresh.visitor() as visitor:
         fresh.world.clock.at += HOUR
@@ -75,7 +75,7 @@ def test_the_link_is_good_once_and_for_an_hour(fresh: Desk) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"name": ""}, {"password": "short"}, {"name": "x" * 65}])
-def test_what_can_not_be_is_said_and_the_link_stays_good(fresh: Desk, wrong: dict[str, str]) -> None:
+def test_an_invalid_form_shows_its_fault_and_the_link_stays_valid(fresh: Desk, wrong: dict[str, str]) -> None:
     token = link_token(fresh.app.database)
     with fresh.visitor() as visitor:
         answer = visitor.post("/setup", data={"token": token, **ADMIN, **wrong})
@@ -90,7 +90,7 @@ def test_there_is_no_link_once_there_is_a_user(database: Database) -> None:
     assert first_admin.make_link_token(database, now=NOW) is None
 
 
-def test_of_many_at_once_one_becomes_the_admin(database: Database) -> None:
+def test_only_one_of_many_concurrent_requests_becomes_the_admin(database: Database) -> None:
     token = Secret(link_token(database))
 
     def become(number: int) -> object:
@@ -104,7 +104,7 @@ def test_of_many_at_once_one_becomes_the_admin(database: Database) -> None:
     assert 1 == len(users.list_users(database))
 
 
-def test_the_database_holds_no_link(sqlite_url: str) -> None:
+def test_the_database_contains_no_link(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     token = link_token(database)
     database.dispose()

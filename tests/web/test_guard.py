@@ -1,4 +1,4 @@
-"""What is refused before a page looks at it: foreign hosts and origins, bodies that are too large, strange codecs."""
+"""Requests that are refused before they reach a page: foreign hosts and origins, large bodies, unknown encodings."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ _UPLOAD = "/thresholds/sheet"
 
 
 def _raw(desk: Desk, sent: bytes) -> bytes:
-    """Send bytes as they are, and return everything that is answered until the connection ends."""
+    """Send bytes unchanged, and return everything received until the connection ends."""
     host, port = desk.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(sent)
@@ -35,7 +35,7 @@ def _chunks(count: int, size: int = 65536) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("address", _UNPARSED)
-def test_an_address_that_cannot_be_parsed_is_no_fault_of_ours(desk: Desk, address: str) -> None:
+def test_an_unparsable_address_gets_no_5xx(desk: Desk, address: str) -> None:
     with desk.user(Role.FINANCE) as browser:
         origin = browser.post("/logout", headers=[(b"Origin", address.encode())])
         form = browser.get(f"/login?next={quote(address)}")
@@ -55,7 +55,7 @@ def test_an_address_that_cannot_be_parsed_is_no_fault_of_ours(desk: Desk, addres
 
 @pytest.mark.parametrize("codec", ["undefined", "punycode", "idna", "unicode_escape", "utf-7", "latin-1"])
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=b", "application/x-www-form-urlencoded"])
-def test_a_form_comes_in_utf_8_and_no_other_codec(desk: Desk, codec: str, kind: str) -> None:
+def test_a_form_must_be_encoded_in_utf_8(desk: Desk, codec: str, kind: str) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n\xff\\\r\n--b--\r\n'
     with desk.user(Role.FINANCE) as browser:
         answers = [
@@ -66,7 +66,7 @@ def test_a_form_comes_in_utf_8_and_no_other_codec(desk: Desk, codec: str, kind: 
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data; boundary=b"])
-def test_only_the_sheet_takes_files_and_no_page_takes_anything_but_forms(desk: Desk, kind: str) -> None:
+def test_only_the_sheet_accepts_files_and_pages_accept_only_forms(desk: Desk, kind: str) -> None:
     with desk.user(Role.VIEWER) as browser:
         answer = browser.post("/me/password", content=b"{}", headers={"Content-Type": kind})
     assert 415 == answer.status_code
@@ -75,7 +75,7 @@ def test_only_the_sheet_takes_files_and_no_page_takes_anything_but_forms(desk: D
 @pytest.mark.parametrize(
     ("path", "num_chunks"), [("/login", 1), ("/me/password", 2), ("/logout", 2), (_UPLOAD, 129)]
 )
-def test_a_body_is_counted_while_it_comes(desk: Desk, path: str, num_chunks: int) -> None:
+def test_the_size_of_a_body_is_checked_while_it_is_received(desk: Desk, path: str, num_chunks: int) -> None:
     kind = "multipart/form-data; boundary=b" if path == _UPLOAD else "application/x-www-form-urlencoded"
     with desk.user(Role.FINANCE) as browser:
         begin = (
@@ -115,7 +115,7 @@ def test_a_file_of_a_form_without_its_token_is_not_read(desk: Desk) -> None:
         assert 403 == browser.post(_UPLOAD, content=late.encode(), headers=headers).status_code
         files = {"sheet": ("a.csv", b"wallet,category,warning_below\nacme,*,5\n")}
         right = browser.post(_UPLOAD, data={"csrf_token": csrf_token(browser)}, files=files)
-        assert 422 == right.status_code  # no such wallet: it was read
+        assert 422 == right.status_code  # the wallet is unknown: the file was read
         assert 403 == browser.post(_UPLOAD, data={"csrf_token": "0" * 64}, files=files).status_code
 
 
@@ -149,7 +149,7 @@ def test_only_names_of_this_server_are_answered(
     assert re.match(b"HTTP/1.. 200", _raw(desk, b"GET /healthz HTTP/1.0\r\n\r\n"))
 
 
-def test_who_hangs_up_within_a_form_leaves_no_error_in_the_log(
+def test_a_connection_closed_within_a_form_logs_no_error(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     host, port = desk.address.removeprefix("http://").split(":")

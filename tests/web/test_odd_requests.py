@@ -1,4 +1,4 @@
-"""What no browser sends is answered like anything else: with what is wrong, and never with a fault of ours."""
+"""Requests that no browser sends get a client error, and never a 5xx."""
 
 import pytest
 from starlette.routing import Route
@@ -15,7 +15,7 @@ from tests.world import SHOP, HandClock, World, industry
 
 @pytest.fixture
 def world(database: Database) -> World:
-    """A bot on either database: they differ in what text they take."""
+    """A bot on each database: they accept different text."""
     by = Actor(name="root", via=Via.CLI)
     for role in Role:
         add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
@@ -74,21 +74,21 @@ FIELDS = [
 ]
 
 
-def test_no_address_is_a_fault_of_ours(desk: Desk) -> None:
+def test_no_address_gets_a_5xx(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         answers = {address: browser.get(address).status_code for address in ADDRESSES}
     assert {} == {address: status for address, status in answers.items() if status >= 500}
 
 
-def test_no_field_is_a_fault_of_ours(desk: Desk) -> None:
-    odd = dict.fromkeys(FIELDS, "\0\ufffd" + "x" * 3000)
+def test_no_form_field_gets_a_5xx(desk: Desk) -> None:
+    fields = dict.fromkeys(FIELDS, "\0\ufffd" + "x" * 3000)
     with desk.user(Role.ADMIN) as browser:
-        odd["csrf_token"] = csrf_token(browser)
+        fields["csrf_token"] = csrf_token(browser)
         assert browser.post("/login", data={"name": "\0", "password": "\0"}).status_code == 401
         for route in create_pages(desk.app, metrics=bytes).routes:
             if isinstance(route, Route) and "POST" in (route.methods or ()) and route.path != "/logout":
                 address = route.path.replace("{id}", "%00").replace("{delivery}", "%00")
-                assert browser.post(address, data=odd).status_code < 500, address
+                assert browser.post(address, data=fields).status_code < 500, address
 
 
 def test_the_refusal_of_a_method_names_the_allowed_ones(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""Orders and statements as pages: record, cancel, match; a month by wallet, owner and day, and its files."""
+"""Pages of orders and statements: record, cancel and match; a month by wallet, owner and day, and its files."""
 
 import re
 from datetime import timedelta
@@ -46,7 +46,7 @@ def test_an_order_that_does_not_exist_is_not_found(desk: Desk) -> None:
         assert 404 == browser.get("/orders/99").status_code
 
 
-def test_what_is_wrong_is_said_and_what_was_typed_stays(desk: Desk) -> None:
+def test_a_fault_is_shown_and_the_input_is_kept(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         token = {"csrf_token": csrf_token(browser)}
         for field, value in (
@@ -81,7 +81,7 @@ def test_a_month_is_shown_and_has_files(desk: Desk, by: str) -> None:
         assert "opening,bought" in browser.get(f"/statements.csv?month=2026-11&by={by}").text
 
 
-def test_by_day_each_account_and_category_is_folded_with_its_days(desk: Desk) -> None:
+def test_by_day_each_account_and_category_is_a_collapsed_list_of_days(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         page = browser.get("/statements?month=2026-11&by=day").text
     assert 4 == page.count('<details class="fold">')
@@ -97,7 +97,7 @@ def test_an_order_is_expected_on_a_working_day_after_the_lead_time(desk: Desk) -
     assert ["2026-11-30"] == re.findall(r'name="expected" value="([^"]*)"', page)
 
 
-def test_what_to_order_and_the_editor_say_what_will_be_sent(desk: Desk) -> None:
+def test_order_advice_and_the_editor_show_planned_sends(desk: Desk) -> None:
     begins = desk.world.clock.now() + timedelta(days=2)
     for days in (0, 7):
         desk.app.planned_sends.announce(
@@ -107,19 +107,19 @@ def test_what_to_order_and_the_editor_say_what_will_be_sent(desk: Desk) -> None:
             over=timedelta(hours=2),
             by=Actor(name="lin", via=Via.CLI),
         )
-    said = "Planned: 20,000 messages from Thu 26 Nov, 17:07; 1 more until Thu 3 Dec: 20,000 messages"
+    planned = "Planned: 20,000 messages from Thu 26 Nov, 17:07; 1 more until Thu 3 Dec: 20,000 messages"
     with desk.user(Role.FINANCE) as browser:
-        assert said in browser.get("/orders/advice").text
-        assert said in browser.get(f"/thresholds/edit?wallet={CHECKOUT}&category=industry").text
+        assert planned in browser.get("/orders/advice").text
+        assert planned in browser.get(f"/thresholds/edit?wallet={CHECKOUT}&category=industry").text
 
 
-def test_without_a_month_it_is_the_last_that_ended(desk: Desk) -> None:
+def test_without_a_month_the_statement_is_of_the_last_complete_month(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         assert "Statement 2026-10" in browser.get("/statements").text
         assert 200 == browser.get("/statements?month=9999-99&account=nobody").status_code
 
 
-def test_what_to_order_lists_every_balance_per_account_and_has_files(desk: Desk) -> None:
+def test_order_advice_lists_every_balance_per_account_and_has_files(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         page = browser.get("/orders/advice?until=2026-12-31").text
         assert "Per account" in page
@@ -149,12 +149,12 @@ def test_one_click_records_the_order_once_and_it_counts(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("asked", ["until=soon", "until=2020-01-01", "q=acme/$", "certainty=200", "page=x"])
-def test_what_is_asked_wrongly_is_said_or_left_out(desk: Desk, asked: str) -> None:
+def test_an_invalid_query_is_reported_or_ignored(desk: Desk, asked: str) -> None:
     with desk.user(Role.VIEWER) as browser:
         assert 200 == browser.get(f"/orders/advice?{asked}").status_code
 
 
-def test_more_certainty_and_a_later_day_ask_for_more(desk: Desk) -> None:
+def test_a_higher_confidence_and_a_later_date_need_more(desk: Desk) -> None:
     def ordered(text: str) -> int:
         found = re.search(r'"Buy"><strong>([\d,]+)</strong>', text, re.DOTALL)
         return int(found[1].replace(",", "")) if found else 0

@@ -1,4 +1,4 @@
-"""The overview shows every balance worst first, and finds among them by name, pattern, category and severity."""
+"""The overview lists all balances worst first, and filters them by name, pattern, category and severity."""
 
 import re
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def rows(text: str) -> list[tuple[str, str]]:
     return [(severity, wallet) for severity, wallet in found]
 
 
-def test_the_worst_stands_first_and_the_unallocated_are_hidden_and_counted(watched: Desk) -> None:
+def test_the_worst_balance_is_first_and_unallocated_ones_are_hidden_and_counted(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         text = browser.get("/").text
         hidden = browser.get("/?group=unallocated").text
@@ -61,12 +61,12 @@ def test_a_search_that_only_finds_unallocated_balances_says_so(watched: Desk) ->
         ("q=nothing", []),
     ],
 )
-def test_balances_are_found(watched: Desk, query: str, wallets: list[str]) -> None:
+def test_a_search_finds_balances(watched: Desk, query: str, wallets: list[str]) -> None:
     with watched.user(Role.VIEWER) as browser:
         assert wallets == [wallet for _, wallet in rows(browser.get(f"/?{query}").text)]
 
 
-def test_a_change_of_limits_shows_at_once_and_a_reading_at_the_next_look(watched: Desk) -> None:
+def test_changed_limits_show_immediately_and_a_reading_at_the_next_request(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         browser.get("/")
         watched.app.edit_thresholds.set(
@@ -86,7 +86,7 @@ def test_a_reading_that_is_too_old_is_unknown(watched: Desk) -> None:
         assert ("unknown", "acme/shop") in rows(browser.get("/?group=unknown").text)
 
 
-def test_a_page_holds_fifty_lines_and_leads_to_the_next(open_desk: Callable[..., Desk]) -> None:
+def test_a_page_has_fifty_lines_and_a_link_to_the_next(open_desk: Callable[..., Desk]) -> None:
     desk = open_desk()
     names = [WalletName(f"acme/app{number:03d}") for number in range(30)]
     desk.world.configure(*names)
@@ -101,12 +101,12 @@ def test_a_page_holds_fifty_lines_and_leads_to_the_next(open_desk: Callable[...,
     assert "?page=2&amp;group=unallocated" in first
 
 
-def test_before_anything_is_configured_the_page_says_what_to_do(desk: Desk) -> None:
+def test_without_configured_wallets_the_page_shows_what_to_do(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         assert "No wallet is configured" in browser.get("/").text
 
 
-def test_names_are_text_wherever_they_come_from(desk: Desk) -> None:
+def test_names_are_escaped(desk: Desk) -> None:
     name = WalletName("acme/营 销.x_1-")
     desk.world.configure(name)
     desk.world.shows(industry(5), wallet=name)

@@ -1,4 +1,4 @@
-"""Admins keep the users; everybody keeps their own password; each role reaches what it may, and no more."""
+"""Admins manage users, everyone can change their own password, and each role has only its permissions."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_an_admin_adds_changes_and_removes_a_user(desk: Desk) -> None:
     assert "吴" not in roles(desk)
 
 
-def test_what_is_refused_says_why_and_keeps_what_was_typed(desk: Desk) -> None:
+def test_a_refused_form_shows_the_reason_and_keeps_the_input(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as admin:
         token = csrf_token(admin)
         answer = admin.post(
@@ -45,7 +45,7 @@ def test_what_is_refused_says_why_and_keeps_what_was_typed(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.FINANCE])
-def test_nobody_but_an_admin_reaches_the_users(desk: Desk, role: Role) -> None:
+def test_only_an_admin_can_open_the_users(desk: Desk, role: Role) -> None:
     with desk.user(role) as browser:
         assert 'href="/users"' not in browser.get("/").text
         assert 403 == browser.get("/users").status_code
@@ -54,7 +54,7 @@ def test_nobody_but_an_admin_reaches_the_users(desk: Desk, role: Role) -> None:
     assert role is roles(desk)[role.value]
 
 
-def test_a_new_password_of_ones_own_needs_the_present_one_and_ends_the_other_sessions(desk: Desk) -> None:
+def test_changing_the_own_password_needs_the_present_one_and_ends_other_sessions(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as here, desk.user(Role.VIEWER) as elsewhere:
         token = csrf_token(here)
         fields = {"csrf_token": token, "present": "wrong", "password": "another secret"}
@@ -67,7 +67,7 @@ def test_a_new_password_of_ones_own_needs_the_present_one_and_ends_the_other_ses
         assert 303 == elsewhere.get("/").status_code
 
 
-def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
+def test_every_change_of_users_is_on_the_audit_page(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as admin:
         fields = {"csrf_token": csrf_token(admin), "name": "viewer", "role": "finance"}
         admin.post("/users/role", data=fields)
@@ -76,7 +76,7 @@ def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
     assert "<ins>finance</ins>" in text
 
 
-def test_every_act_by_every_way_can_be_read_on_the_audit_page(desk: Desk) -> None:
+def test_every_act_via_every_interface_is_shown_on_the_audit_page(desk: Desk) -> None:
     with desk.app.database.write() as conn:
         for act in Act:
             for via in Via:

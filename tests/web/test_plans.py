@@ -1,4 +1,4 @@
-"""Announced sends, on their page."""
+"""The page of planned sends."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ def world(watching: World) -> World:
     return watching
 
 
-def send(**different: str) -> dict[str, str]:
+def send(**change: str) -> dict[str, str]:
     usual = {
         "wallet": CAMPAIGN,
         "category": "market",
@@ -25,10 +25,10 @@ def send(**different: str) -> dict[str, str]:
         "hours": "3",
         "note": "Black Friday",
     }
-    return usual | different
+    return usual | change
 
 
-def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
+def test_a_planned_send_is_announced_in_local_time_and_removed(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         token = {"csrf_token": csrf_token(browser)}
         assert "/plans?done=plan_added" == browser.post("/plans/add", data=token | send()).headers["location"]
@@ -38,7 +38,7 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
             plan.messages,
             plan.created_by,
         )
-        # the page's time is local: Asia/Shanghai
+        # times on the page are local: Asia/Shanghai
         assert datetime(2026, 11, 27, 12, tzinfo=UTC) == plan.starts_at
         assert "Black Friday" in browser.get("/plans").text
         assert "Black Friday" in browser.get(f"/wallets/{CAMPAIGN}").text
@@ -48,7 +48,7 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("different", "said"),
+    ("change", "message"),
     [
         ({"messages": "many"}, "The number of messages must be a whole number."),
         ({"starts_at": "soon"}, "The start must be a time"),
@@ -58,16 +58,14 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
         ({"hours": "0"}, "a send lasts longer than 0"),
     ],
 )
-def test_what_is_wrong_is_said_and_what_was_typed_stays(
-    desk: Desk, different: dict[str, str], said: str
-) -> None:
+def test_a_fault_is_shown_and_the_input_is_kept(desk: Desk, change: dict[str, str], message: str) -> None:
     with desk.user(Role.FINANCE) as browser:
-        answer = browser.post("/plans/add", data={"csrf_token": csrf_token(browser)} | send(**different))
-    assert (422, True) == (answer.status_code, said in answer.text)
+        answer = browser.post("/plans/add", data={"csrf_token": csrf_token(browser)} | send(**change))
+    assert (422, True) == (answer.status_code, message in answer.text)
     assert 'value="Black Friday"' in answer.text
 
 
-def test_a_viewer_announces_nothing(desk: Desk) -> None:
+def test_a_viewer_cannot_announce_a_send(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         fields = {"csrf_token": csrf_token(browser)} | send()
         assert 403 == browser.post("/plans/add", data=fields).status_code

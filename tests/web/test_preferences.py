@@ -1,4 +1,4 @@
-"""Each user has the pages in a language and a time zone of their own; who isn't logged in, in the browser's language."""
+"""Each user has their own language and time zone; without a log-in the language of the browser is used."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def test_a_user_chooses_language_and_time_zone(alert: Desk) -> None:
         assert '<html lang="en">' in other.get("/alerts").text
 
 
-def test_what_is_chosen_holds_for_what_is_typed(alert: Desk) -> None:
+def test_the_chosen_time_zone_applies_to_input(alert: Desk) -> None:
     with alert.user(Role.FINANCE) as browser:
         token = csrf_token(browser)
         browser.post("/me/preferences", data={"csrf_token": token, "time_zone": "America/New_York"})
@@ -47,7 +47,7 @@ def test_what_is_chosen_holds_for_what_is_typed(alert: Desk) -> None:
         assert "2026-11-25T17:00:00Z" in browser.get("/alerts/1").text
 
 
-def test_one_can_go_back_to_what_is_configured(desk: Desk) -> None:
+def test_a_user_can_return_to_the_configured_language_and_time_zone(desk: Desk) -> None:
     users.set_preferences(desk.app.database, name="viewer", language="zh-CN", time_zone="Asia/Tokyo")
     users.set_preferences(desk.app.database, name="viewer", language="klingon", time_zone="../etc/passwd")
     with desk.app.database.read() as conn:
@@ -70,7 +70,7 @@ def test_one_can_go_back_to_what_is_configured(desk: Desk) -> None:
         ("", "en"),
     ],
 )
-def test_who_is_not_logged_in_is_answered_in_the_browsers_language(
+def test_without_a_log_in_pages_are_in_the_language_of_the_browser(
     desk: Desk, asked: str, language: str
 ) -> None:
     with desk.visitor() as visitor:
@@ -79,7 +79,7 @@ def test_who_is_not_logged_in_is_answered_in_the_browsers_language(
             assert f'<html lang="{language}">' in page
 
 
-def test_a_language_that_is_configured_stands_where_none_is_asked_for(open_desk: Callable[..., Desk]) -> None:
+def test_the_configured_language_is_used_if_the_browser_requests_none(open_desk: Callable[..., Desk]) -> None:
     with open_desk(language="zh-CN").visitor() as visitor:
         assert '<html lang="zh-CN">' in visitor.get("/login").text
         assert '<html lang="en">' in visitor.get("/login", headers={"Accept-Language": "en"}).text

@@ -1,4 +1,4 @@
-"""The operator's own templates are used where they work; a page never depends on them."""
+"""Custom templates of the operator are used if they work; a page never depends on them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +22,10 @@ from tests.web.conftest import Desk
         ("{{ 1 / 0 }}", "No change matches."),
     ],
 )
-def test_a_page_of_the_operator_s_own_replaces_ours_unless_it_fails(
+def test_a_custom_template_replaces_the_built_in_page_unless_it_fails(
     open_desk: Callable[..., Desk], tmp_path: Path, template: str, shown: str
 ) -> None:
-    folder = tmp_path / shown  # pages are kept per folder, and pytest may use a name again
+    folder = tmp_path / shown  # templates are cached per folder, and pytest may reuse a folder
     (folder / "web").mkdir(parents=True)
     (folder / "web" / "audit.html.j2").write_text(template)
     desk = open_desk(templates=TemplatesConfig(dir=folder))

@@ -1,4 +1,4 @@
-"""Whoever opens many connections, or sends slowly, keeps nobody else from the pages."""
+"""Clients with many or slow connections don't block others."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -46,12 +46,12 @@ def _is_answered(running: WebServer) -> bool:
         return visitor.get("/").text == "hello"
 
 
-def test_hundreds_of_idle_connections_keep_nobody_from_the_pages(
+def test_hundreds_of_idle_connections_block_no_other_client(
     running: WebServer, connect: Callable[[], socket.socket]
 ) -> None:
     idle = [connect() for _ in range(300)]
     assert _is_answered(running)
-    # the first ones had to go, and read the end of their connection
+    # the first connections were closed
     assert b"" == _end_of(idle[0])
 
 
@@ -67,9 +67,7 @@ def _end_of(connection: socket.socket) -> bytes:
     [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"],
     ids=["nothing", "half a head", "half a body"],
 )
-def test_a_request_that_does_not_come_to_its_end_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
+def test_an_incomplete_request_times_out(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(module, "_HEAD_TIMEOUT", 0.2)
     monkeypatch.setattr(module, "_BODY_TIMEOUT", 0.2)
     server = serve(Starlette(routes=[Route("/", _reads, methods=["GET", "POST"])]), host="127.0.0.1", port=0)
@@ -87,7 +85,7 @@ async def _reads(request: Request) -> PlainTextResponse:
 
 
 class _Opened:
-    """A connection as `Connections` sees it."""
+    """A connection as `Connections` uses it."""
 
     def __init__(self, address: str, *, is_idle: bool = True) -> None:
         self.address = address
@@ -106,28 +104,28 @@ def _aborted(limit: int, per_address: int, opened: list[_Opened]) -> list[int]:
     return [number for number, connection in enumerate(opened) if connection.is_aborted]
 
 
-def test_one_that_waits_goes_before_one_that_is_answered() -> None:
+def test_idle_connections_are_closed_before_active_ones() -> None:
     assert [1] == _aborted(2, 9, [_Opened("a", is_idle=False), _Opened("b"), _Opened("c")])
 
 
-def test_one_address_makes_room_among_its_own_connections() -> None:
+def test_a_connection_of_an_address_at_its_limit_replaces_one_of_the_same_address() -> None:
     assert [1] == _aborted(9, 2, [_Opened("a"), _Opened("b"), _Opened("b"), _Opened("b")])
 
 
-def test_the_new_one_goes_where_all_others_are_answered() -> None:
+def test_the_new_connection_is_closed_if_all_others_are_active() -> None:
     busy = [_Opened("a", is_idle=False) for _ in range(2)]
     assert [2] == _aborted(2, 9, [*busy, _Opened("b")])
 
 
-def test_what_happens_often_is_logged_once_a_minute_with_its_number() -> None:
+def test_a_frequent_event_is_logged_once_a_minute_with_its_count() -> None:
     now = [0.0]
     often = Occasionally(lambda: now[0])
-    seen = [often.due() for _ in range(5)]
+    counts = [often.due() for _ in range(5)]
     now[0] = 61.0
-    assert [1, 0, 0, 0, 0, 5] == [*seen, often.due()]
+    assert [1, 0, 0, 0, 0, 5] == [*counts, often.due()]
 
 
-def test_requests_that_are_no_http_are_logged_once_a_minute(
+def test_invalid_http_requests_are_logged_once_a_minute(
     running: WebServer, connect: Callable[[], socket.socket], caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(20):

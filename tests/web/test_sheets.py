@@ -1,4 +1,4 @@
-"""Spreadsheets: out and in again without a change, looked at before they are taken, and taken whole or not at all."""
+"""Spreadsheets: exported and imported without a change, previewed before they are applied, and applied completely or not."""
 
 import re
 from io import BytesIO
@@ -34,7 +34,7 @@ def upload(browser: httpx.Client, data: bytes, name: str = "limits.csv") -> http
     return browser.post("/thresholds/sheet", data=fields, files={"sheet": (name, data)})
 
 
-def take_over(browser: httpx.Client, preview: str) -> httpx.Response:
+def apply(browser: httpx.Client, preview: str) -> httpx.Response:
     """Click the button of a preview."""
     fields = dict(re.findall(r'name="(csrf_token|changes|seen|name)" value="([^"]*)"', preview))
     return browser.post("/thresholds/sheet/apply", data=fields)
@@ -44,7 +44,7 @@ def row(desk: Desk, scope: Scope = SCOPE) -> ThresholdRow | None:
     return desk.app.edit_thresholds.look(scope)
 
 
-def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> None:
+def test_a_sheet_is_previewed_and_applied_with_one_click(watched: Desk) -> None:
     data = HEADER + "acme/shop,industry,900,850,,,,call Ops\nacme/*,voice,,,off,off,,\n"
     with watched.user(Role.FINANCE) as browser:
         preview = upload(browser, data.encode())
@@ -55,10 +55,10 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
         assert "opening <strong>1</strong>" in preview.text
         assert 500 == row(watched).warning_below
 
-        taken = take_over(browser, preview.text).headers["location"]
-        assert "/thresholds?done=imported&effects=opened-1" == taken
-        told = browser.get(taken).text
-        assert "opened a critical alert for acme/shop industry" in told
+        done_page = apply(browser, preview.text).headers["location"]
+        assert "/thresholds?done=imported&effects=opened-1" == done_page
+        page = browser.get(done_page).text
+        assert "opened a critical alert for acme/shop industry" in page
     assert (900, 850, "call Ops") == (
         row(watched).warning_below,
         row(watched).critical_below,
@@ -71,7 +71,7 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
     }
 
 
-def test_every_fault_stands_at_its_cell_and_nothing_is_taken(watched: Desk) -> None:
+def test_every_fault_is_shown_at_its_cell_and_nothing_is_applied(watched: Desk) -> None:
     data = HEADER + "acme/shop,industry,9%,,,,,\nacme/shp,voice,5,,,,,\nacme/web,industry,1,,,,,\n"
     with watched.user(Role.FINANCE) as browser:
         answer = upload(browser, data.encode())
@@ -88,22 +88,22 @@ def test_every_fault_stands_at_its_cell_and_nothing_is_taken(watched: Desk) -> N
     assert 500 == row(watched).warning_below
 
 
-def test_gbk_reordered_columns_and_chinese_headers_are_understood(watched: Desk) -> None:
+def test_gbk_reordered_columns_and_chinese_headers_are_accepted(watched: Desk) -> None:
     data = '备注,类型,钱包,预警余量\n联系财务, 行业短信 ,acme/shop,"1,200"\n'.encode("gbk")
     with watched.user(Role.FINANCE) as browser:
-        take_over(browser, upload(browser, data).text)
+        apply(browser, upload(browser, data).text)
     assert (1200, "联系财务") == (row(watched).warning_below, row(watched).note)
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 @pytest.mark.parametrize("every", ["", "?all=1"])
-def test_what_is_downloaded_changes_nothing_when_it_is_uploaded(watched: Desk, kind: str, every: str) -> None:
+def test_uploading_a_downloaded_sheet_changes_nothing(watched: Desk, kind: str, every: str) -> None:
     with watched.user(Role.FINANCE) as browser:
         data = browser.get(f"/thresholds/sheet.{kind}{every}").content
         assert "Nothing would change" in upload(browser, data, f"limits.{kind}").text
 
 
-def test_no_spreadsheet_runs_what_is_downloaded(watched: Desk) -> None:
+def test_a_downloaded_sheet_contains_no_formula(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         assert "\n\ufeff" not in browser.get("/thresholds/sheet.csv").text
         assert ",'=1+1" in browser.get("/thresholds/sheet.csv").text
@@ -111,23 +111,23 @@ def test_no_spreadsheet_runs_what_is_downloaded(watched: Desk) -> None:
     assert "f" not in {cell.data_type for cell in cells}
 
 
-def test_what_changed_between_the_look_and_the_click_is_shown_first(watched: Desk) -> None:
+def test_changes_between_the_preview_and_the_click_are_shown_first(watched: Desk) -> None:
     data = HEADER + "acme/shop,industry,900,,,,,\n"
     with watched.user(Role.FINANCE) as browser:
         preview = upload(browser, data.encode()).text
         watched.app.edit_thresholds.set(
             SCOPE, {"critical_below": "100"}, by=Actor(name="finance", via=Via.CLI)
         )
-        answer = take_over(browser, preview)
+        answer = apply(browser, preview)
         assert 409 == answer.status_code
         assert "Somebody changed thresholds in the meantime." in answer.text
         assert 500 == row(watched).warning_below
 
-        assert 303 == take_over(browser, answer.text).status_code
+        assert 303 == apply(browser, answer.text).status_code
     assert (900, None) == (row(watched).warning_below, row(watched).critical_below)
 
 
-def test_a_file_that_is_no_sheet_and_no_file_at_all_are_refused_in_words(watched: Desk) -> None:
+def test_a_file_that_is_not_a_sheet_and_a_missing_file_are_refused_with_a_message(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         assert "old .xls" in upload(browser, b"\xd0\xcf\x11\xe0rest", "limits.xls").text
         assert "damaged" in upload(browser, b"PK\x03\x04rest", "limits.xlsx").text
@@ -145,7 +145,7 @@ def test_a_viewer_downloads_and_can_not_upload(watched: Desk) -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_rows_are_looked_at_and_taken_whole(desk: Desk) -> None:
+def test_five_thousand_rows_are_previewed_and_applied(desk: Desk) -> None:
     names = [WalletName(f"acme/app{number:04d}") for number in range(1250)]
     desk.world.configure(*names)
     for name in names:
@@ -157,7 +157,7 @@ def test_five_thousand_rows_are_looked_at_and_taken_whole(desk: Desk) -> None:
     )
     with desk.user(Role.FINANCE) as browser:
         preview = upload(browser, data.encode())
-        answer = take_over(browser, preview.text)
+        answer = apply(browser, preview.text)
     assert "5,000 rows would change" in preview.text
     assert 200_000 > len(preview.content)
     assert 303 == answer.status_code

@@ -1,4 +1,4 @@
-"""Finance edits limits in place: origins are shown, faults stand at their field, nobody is overwritten."""
+"""Finance edits limits in place: origins are shown, faults appear at their field, and no change is overwritten unseen."""
 
 import re
 
@@ -26,7 +26,7 @@ def watched(desk: Desk) -> Desk:
 
 
 def editor(browser: httpx.Client, wallet: str = SHOP, category: str = "industry") -> dict[str, str]:
-    """Return the fields of the form, as a browser would send them."""
+    """Return the fields of the form, as a browser sends them."""
     text = browser.get("/thresholds/edit", params={"wallet": wallet, "category": category}).text
     fields = dict(re.findall(r'<input[^>]*? name="(\w+)" value="([^"]*)"', text))
     note = re.search(r"<textarea[^>]*>([^<]*)</textarea>", text)
@@ -38,7 +38,7 @@ def row(desk: Desk, scope: Scope = SCOPE) -> ThresholdRow | None:
     return desk.app.edit_thresholds.look(scope)
 
 
-def test_what_is_inherited_is_shown_with_its_origin(watched: Desk) -> None:
+def test_inherited_limits_are_shown_with_their_origin(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         rows = browser.get("/thresholds").text
         every = re.sub(r"\s+", " ", browser.get("/thresholds?view=balances&q=shop").text)
@@ -48,7 +48,7 @@ def test_what_is_inherited_is_shown_with_its_origin(watched: Desk) -> None:
     assert "Edit</a>" not in rows
 
 
-def test_a_row_is_saved_with_what_people_write(watched: Desk) -> None:
+def test_a_row_is_saved_with_values_as_people_write_them(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         fields = editor(browser) | {"warning_below": "1,000", "critical_below": "off", "note": "call Ops"}
         answer = browser.post("/thresholds/save", data=fields)
@@ -59,7 +59,7 @@ def test_a_row_is_saved_with_what_people_write(watched: Desk) -> None:
     assert saved == row(watched)
 
 
-def test_a_fault_stands_at_its_field_and_nothing_is_saved(watched: Desk) -> None:
+def test_a_fault_is_shown_at_its_field_and_nothing_is_saved(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         answer = browser.post("/thresholds/save", data=editor(browser) | {"warning_below": "many<b>"})
     assert 422 == answer.status_code
@@ -68,7 +68,7 @@ def test_a_fault_stands_at_its_field_and_nothing_is_saved(watched: Desk) -> None
     assert row(watched) is None
 
 
-def test_a_critical_limit_looser_than_its_warning_is_refused_with_the_row_it_comes_from(
+def test_a_critical_limit_looser_than_its_warning_is_refused_with_the_row_of_the_warning(
     watched: Desk,
 ) -> None:
     with watched.user(Role.FINANCE) as browser:
@@ -77,7 +77,7 @@ def test_a_critical_limit_looser_than_its_warning_is_refused_with_the_row_it_com
     assert "from acme/*:*" in answer.text
 
 
-def test_the_second_of_two_people_sees_what_changed_and_is_asked(watched: Desk) -> None:
+def test_the_second_of_two_editors_sees_the_change_and_is_asked(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as first, watched.user(Role.ADMIN) as second:
         mine, theirs = editor(first), editor(second)
         first.post("/thresholds/save", data=mine | {"warning_below": "1000"})
@@ -103,7 +103,7 @@ def test_a_new_row_for_a_wallet_that_is_not_configured_names_the_nearest(watched
     assert "no wallet acme/shp is configured; did you mean acme/shop?" in answer.text
 
 
-def test_a_saved_row_comes_back_in_its_table_for_the_page_that_is_open(watched: Desk) -> None:
+def test_a_saved_row_is_returned_as_part_of_the_open_page(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         htmx = {"HX-Request": "true", "HX-Current-URL": f"{watched.address}/thresholds?q=shop&view=balances"}
         answer = browser.post(
@@ -121,7 +121,7 @@ def test_a_viewer_can_not_save(watched: Desk) -> None:
         assert 403 == browser.get("/thresholds/edit").status_code
 
 
-def test_before_saving_it_says_which_alerts_would_open(watched: Desk) -> None:
+def test_the_editor_previews_which_alerts_would_open(watched: Desk) -> None:
     watched.world.poll()
     with watched.user(Role.FINANCE) as browser:
         fields = editor(browser) | {"warning_below": "900", "critical_below": "850", "warning_days": "off"}
@@ -132,7 +132,7 @@ def test_before_saving_it_says_which_alerts_would_open(watched: Desk) -> None:
     assert row(watched) is None
 
 
-def test_a_preview_of_what_can_not_be_read_yet_says_so_quietly(watched: Desk) -> None:
+def test_a_preview_of_an_incomplete_value_shows_a_quiet_hint(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         text = browser.post("/thresholds/preview", data=editor(browser) | {"warning_below": "9x"}).text
     assert "must be a number" in text
@@ -147,7 +147,7 @@ def test_the_backtest_is_shown_beside_that_of_todays_limits(desk: Desk) -> None:
     assert "With the current limits" in text or "With the current limits" in text
 
 
-def test_undo_is_one_click_and_asks_only_when_somebody_came_in_between(watched: Desk) -> None:
+def test_undo_needs_one_click_and_asks_only_after_another_change(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         for limit in ("1000", "2000"):
             browser.post("/thresholds/save", data=editor(browser) | {"warning_below": limit})
@@ -169,14 +169,14 @@ def test_a_viewer_can_not_undo(watched: Desk) -> None:
         assert "undo" not in browser.get("/audit").text
 
 
-def test_the_editor_of_a_scope_that_can_not_be_says_so(watched: Desk) -> None:
+def test_the_editor_of_an_invalid_scope_shows_the_fault(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         answer = browser.get("/thresholds/edit", params={"wallet": "acme", "category": "vioce"})
     assert 422 == answer.status_code
     assert "did you mean voice?" in answer.text
 
 
-def test_the_editor_shows_what_is_left_and_what_a_count_means_in_days(desk: Desk) -> None:
+def test_the_editor_shows_the_balance_and_a_count_converted_to_days(desk: Desk) -> None:
     showcase.set_limits(desk.world)
     showcase.fill(desk.world)
     with desk.user(Role.FINANCE) as browser:
@@ -192,14 +192,14 @@ def test_the_editor_shows_what_is_left_and_what_a_count_means_in_days(desk: Desk
     assert re.search(r"\d balances, first to run out:", table)
 
 
-def test_a_fault_is_at_its_field_while_it_is_typed(watched: Desk) -> None:
+def test_a_fault_is_shown_at_its_field_while_typing(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         form = editor(browser) | {"warning_below": "many"}
         answer = browser.post("/thresholds/preview", data=form, headers={"HX-Request": "true"}).text
     assert re.search(r'id="m-warning_below"[^>]*>\s*<span class="fault">must be a number', answer)
 
 
-def test_a_row_is_removed_unless_somebody_was_quicker(watched: Desk) -> None:
+def test_a_row_is_removed_unless_it_was_changed_meanwhile(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         form = editor(browser)
         browser.post("/thresholds/save", data=form | {"warning_below": "70"})
@@ -213,7 +213,7 @@ def test_a_row_is_removed_unless_somebody_was_quicker(watched: Desk) -> None:
     assert watched.app.edit_thresholds.look(SCOPE) is None
 
 
-def test_several_rows_are_ticked_previewed_saved_and_undone_together(watched: Desk) -> None:
+def test_several_rows_are_selected_previewed_saved_and_undone_together(watched: Desk) -> None:
     edit = watched.app.edit_thresholds
     scopes = [Scope(SHOP, category) for category in Category]
     with watched.user(Role.FINANCE) as browser:
@@ -245,7 +245,7 @@ def test_several_rows_are_ticked_previewed_saved_and_undone_together(watched: De
     ]
 
 
-def test_what_saving_did_to_alerts_is_said_and_linked(watched: Desk) -> None:
+def test_the_effects_of_saving_on_alerts_are_shown_with_links(watched: Desk) -> None:
     watched.world.limit(SHOP, "industry", warning_below=5)
     watched.world.poll()
     with watched.user(Role.FINANCE) as browser:

@@ -1,4 +1,4 @@
-"""The page of one wallet: its past, what is to come, what limits it, and what was told of it."""
+"""The page of a wallet: history, forecast, limits and notifications."""
 
 import csv
 import html
@@ -19,7 +19,7 @@ def world(watching: World) -> World:
     return watching
 
 
-def test_a_balance_is_shown_with_its_past_its_future_and_its_limits(desk: Desk) -> None:
+def test_a_balance_is_shown_with_its_history_forecast_and_limits(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         text = browser.get("/wallets/acme/checkout?category=industry").text
     for drawn in (
@@ -35,7 +35,7 @@ def test_a_balance_is_shown_with_its_past_its_future_and_its_limits(desk: Desk) 
     assert 'href="/thresholds/edit?wallet=acme%2Fcheckout&amp;category=industry"' in text
 
 
-def test_the_whole_chain_behind_a_balance_is_explained(desk: Desk) -> None:
+def test_a_balance_is_explained_completely(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout?category=industry").text
     chain = re.findall(r"<dt>(.*?)</dt><dd>(?=<div>)", text.split('<section class="card" id="why">')[1])
@@ -43,7 +43,7 @@ def test_the_whole_chain_behind_a_balance_is_explained(desk: Desk) -> None:
     assert "below the critical limit of 20,000" in text
 
 
-def test_its_days_are_a_csv_file(desk: Desk) -> None:
+def test_the_days_of_a_balance_are_a_csv_file(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout?category=industry&days=7").text
         link = html.unescape(re.findall(r'href="(/days.csv[^"]*)"', text)[0])
@@ -57,7 +57,7 @@ def test_its_days_are_a_csv_file(desk: Desk) -> None:
     assert 30 == every.count("acme/checkout,universal,")
 
 
-def test_where_nothing_is_allocated_no_empty_chart_is_drawn(desk: Desk) -> None:
+def test_an_unallocated_balance_has_no_chart(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout?category=market").text
     assert "Nothing is allocated here" in text
@@ -65,20 +65,20 @@ def test_where_nothing_is_allocated_no_empty_chart_is_drawn(desk: Desk) -> None:
     assert "Day by day" not in text
 
 
-def test_without_a_choice_the_worst_balance_is_shown(desk: Desk) -> None:
+def test_without_a_category_the_worst_balance_is_shown(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout").text
     assert 'aria-label="acme/checkout industry: the last 30 days and the forecast"' in text
 
 
-def test_a_transfer_is_marked_apart_from_a_top_up(desk: Desk) -> None:
+def test_transfers_and_top_ups_are_marked_differently(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout?category=universal").text
     assert "transfer +25,000</title>" in text
     assert 'class="top-up"' not in text.split('<ul class="legend">')[0]
 
 
-def test_a_reading_that_was_taken_back_is_shown(desk: Desk) -> None:
+def test_a_wrong_reading_is_shown(desk: Desk) -> None:
     at = desk.world.clock.now() - timedelta(minutes=10)
     with desk.world.database.write() as conn:
         audit.record_change(
@@ -100,13 +100,13 @@ def test_a_reading_that_was_taken_back_is_shown(desk: Desk) -> None:
     assert "took back a wrong reading of" in log
 
 
-def test_an_unknown_wallet_is_no_page(desk: Desk) -> None:
+def test_an_unknown_wallet_is_not_found(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         answer = browser.get("/wallets/acme/nothing")
     assert (404, True) == (answer.status_code, "This wallet doesn&#39;t exist." in answer.text)
 
 
-def test_a_range_of_the_past_is_shown_without_the_forecast(desk: Desk) -> None:
+def test_a_past_range_is_shown_without_the_forecast(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         page = "/wallets/acme/checkout?category=industry&from=2026-11-10&to=2026-11-12"
         text = browser.get(page).text
@@ -118,11 +118,11 @@ def test_a_range_of_the_past_is_shown_without_the_forecast(desk: Desk) -> None:
         assert 3 == text.split("Day by day")[1].count("<tr") - 1
         until_now = browser.get("/wallets/acme/checkout?category=industry&from=2026-11-20").text
         assert 'class="fan"' in until_now
-        assert "from=2026-11-20" in until_now  # the other categories keep it
+        assert "from=2026-11-20" in until_now  # the range is kept for the other categories
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("asked", "message"),
     [
         ("from=2026-11-20&to=2026-11-10", "The first day must be before the last one"),
         ("from=2027-01-01", "The first day must be before the last one"),
@@ -132,10 +132,10 @@ def test_a_range_of_the_past_is_shown_without_the_forecast(desk: Desk) -> None:
         ("from=0001-01-01&to=0001-01-02", "The first day is 0001-01-01"),
     ],
 )
-def test_a_range_that_cannot_be_shown_is_said_and_the_last_month_is_shown(
-    desk: Desk, asked: str, said: str
+def test_an_invalid_range_is_reported_and_the_last_month_is_shown(
+    desk: Desk, asked: str, message: str
 ) -> None:
     with desk.user(Role.VIEWER) as browser:
         answer = browser.get(f"/wallets/acme/checkout?category=industry&{asked}")
-    assert (200, True) == (answer.status_code, said in answer.text)
+    assert (200, True) == (answer.status_code, message in answer.text)
     assert "the last 30 days and the forecast" in answer.text

@@ -1,4 +1,4 @@
-"""A program that uses the API over real HTTP: each answer that it gets is held against the API's own description."""
+"""A client of the API over real HTTP that checks each answer against the OpenAPI description."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ QUOTA = 1000
 
 
 class Program:
-    """A client that knows a token and doesn't believe what isn't described."""
+    """A client with a token that fails on any answer that isn't described."""
 
     def __init__(self, http: httpx.Client, description: dict[str, Any]) -> None:
         self.http = http
@@ -35,13 +35,13 @@ class Program:
         return answer
 
     def get(self, path: str, **query: Any) -> Any:
-        """Return what a list or a thing is."""
+        """Return a list or an object."""
         answer = self.ask("GET", path, params=query)
         assert 200 == answer.status_code, answer.text
         return answer.json()
 
     def check(self, method: str, path: str, answer: httpx.Response) -> None:
-        """Fail where an answer isn't as described."""
+        """Fail if an answer isn't as described."""
         path = path.partition("?")[0]
         if answer.status_code in {404, 405} and self._operation(method, path) is None:
             return
@@ -68,17 +68,17 @@ class Program:
 
 
 def token_of(desk: Desk, role: Role, name: str = "") -> str:
-    """Make a token, and return it."""
-    made = tokens.add_token(
+    """Add a token and return it."""
+    token = tokens.add_token(
         desk.app.database, name=name or f"{role.value} program", role=role, expires_at=None, by=CLI, now=NOW
     )
-    assert isinstance(made, Secret)
-    return made.reveal()
+    assert isinstance(token, Secret)
+    return token.reveal()
 
 
 @pytest.fixture
 def program(desk: Desk) -> Iterator[Callable[[Role], Program]]:
-    """Makes a program with a token of a role."""
+    """A function that returns a client with a token of a role."""
     with ExitStack() as open_clients:
 
         def make(role: Role = Role.FINANCE) -> Program:
@@ -101,7 +101,7 @@ def viewer(program: Callable[[Role], Program]) -> Program:
 
 @pytest.fixture
 def firm(desk: Desk) -> Desk:
-    """A pool and two apps; the shop is critical, the other has plenty."""
+    """A pool and two apps; the shop is critical, the other app has no alert."""
     world = desk.world
     world.configure(POOL, SHOP, WEB)
     world.limit("acme/shop", "industry", warning_below=1000, critical_below=500)

@@ -1,4 +1,4 @@
-"""A token opens the API and nothing else does; what is refused is a problem with its status, and never our fault."""
+"""Only a token gives access to the API; every refusal is a problem document with a status below 500."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def _path(path: str) -> str:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_no_route_answers_without_a_token(desk: Desk, viewer: Program, route: ApiRoute) -> None:
+def test_every_route_requires_a_token(desk: Desk, viewer: Program, route: ApiRoute) -> None:
     with desk.visitor() as stranger:
         for headers in ({}, {"Authorization": "Bearer balancebot_guessed"}, {"Authorization": "Basic eDp5"}):
             answer = stranger.request(route.method, f"/api/v1{_path(route.path)}", headers=headers)
@@ -38,7 +38,7 @@ def test_a_viewers_token_changes_nothing(viewer: Program, route: ApiRoute) -> No
     assert "this one is for viewer" in answer.json()["detail"]
 
 
-def test_a_session_does_not_open_the_api_and_a_token_opens_no_page(desk: Desk, viewer: Program) -> None:
+def test_a_session_gives_no_access_to_the_api_and_a_token_none_to_pages(desk: Desk, viewer: Program) -> None:
     with desk.user(Role.ADMIN) as browser:
         assert 401 == browser.get("/api/v1/balances").status_code
     for page in ("/", "/alerts", "/thresholds", "/me"):
@@ -46,12 +46,12 @@ def test_a_session_does_not_open_the_api_and_a_token_opens_no_page(desk: Desk, v
         assert (303, True) == (answer.status_code, answer.headers["location"].startswith("/login"))
 
 
-def test_a_token_that_has_expired_or_was_removed_opens_nothing(desk: Desk, viewer: Program) -> None:
+def test_an_expired_or_removed_token_is_refused(desk: Desk, viewer: Program) -> None:
     tokens.remove_token(desk.app.database, name="viewer program", by=CLI, now=NOW)
     assert 401 == viewer.ask("GET", "/balances").status_code
 
 
-def test_what_is_not_there_is_a_problem_too(desk: Desk, viewer: Program) -> None:
+def test_a_missing_resource_is_a_problem_document(desk: Desk, viewer: Program) -> None:
     for method, path, status in (
         ("GET", "/nothing", 404),
         ("GET", "/alerts/x/y", 404),
@@ -85,9 +85,7 @@ def test_what_is_not_there_is_a_problem_too(desk: Desk, viewer: Program) -> None
         (b'{"pattern": "' + b"a" * MAX_BODY + b'"}', "application/json", 413),
     ],
 )
-def test_a_body_that_can_not_be_taken_is_refused(
-    finance: Program, content: bytes, kind: str, status: int
-) -> None:
+def test_an_invalid_body_is_refused(finance: Program, content: bytes, kind: str, status: int) -> None:
     answer = finance.ask("POST", "/silences", content=content, headers={"Content-Type": kind} if kind else {})
     assert status == answer.status_code, answer.text
 
@@ -112,21 +110,19 @@ def test_a_body_that_can_not_be_taken_is_refused(
         ),
     ],
 )
-def test_a_query_that_can_not_be_read_is_refused_with_its_field(
-    viewer: Program, query: str, message: str
-) -> None:
+def test_an_invalid_query_is_refused_with_its_field(viewer: Program, query: str, message: str) -> None:
     answer = viewer.ask("GET", f"/balances?{query}")
     assert (400, message) == (answer.status_code, answer.json()["detail"])
 
 
-def test_what_the_guard_refuses_is_a_problem_too(finance: Program) -> None:
+def test_a_refusal_of_the_guard_is_a_problem_document(finance: Program) -> None:
     answer = finance.ask(
         "POST", "/silences", content=b"{}", headers={"Origin": "https://elsewhere.example.com"}
     )
     assert 403 == answer.status_code
 
 
-def test_a_token_has_a_budget_and_so_have_guesses_from_one_address(desk: Desk, viewer: Program) -> None:
+def test_requests_per_token_and_guesses_per_address_are_rate_limited(desk: Desk, viewer: Program) -> None:
     pages = desk.pages.state
     pages.api_budgets = ApiBudgets(requests=RequestBudget(2), failures=RequestBudget(1))
     assert [200, 200, 429] == [viewer.ask("GET", "/alerts").status_code for _ in range(3)]
@@ -138,7 +134,7 @@ def test_a_token_has_a_budget_and_so_have_guesses_from_one_address(desk: Desk, v
     assert 200 == viewer.ask("GET", "/alerts").status_code
 
 
-def test_a_budget_comes_back_evenly() -> None:
+def test_a_rate_limit_recovers_evenly() -> None:
     seconds = 0.0
     budget = RequestBudget(60, clock=lambda: seconds)
     assert [0, 0] == [budget.wait_for("a", 30) for _ in range(2)]
@@ -149,7 +145,7 @@ def test_a_budget_comes_back_evenly() -> None:
     assert 5 == budget.wait_for("a", 5)
 
 
-def test_every_change_is_in_the_audit_log_under_the_tokens_name(firm: Desk, finance: Program) -> None:
+def test_every_change_is_in_the_audit_log_with_the_name_of_the_token(firm: Desk, finance: Program) -> None:
     finance.ask("POST", "/silences", json={"pattern": "acme/web", "for": "1h", "reason": "move"})
     finance.ask("DELETE", "/silences/1")
     finance.ask("POST", "/alerts/1/acknowledge")
@@ -167,7 +163,7 @@ def test_every_change_is_in_the_audit_log_under_the_tokens_name(firm: Desk, fina
     ] == [entry.act for entry in entries]
 
 
-def test_the_database_away_is_no_fault_of_the_program(desk: Desk, viewer: Program) -> None:
+def test_an_unreachable_database_is_status_503(desk: Desk, viewer: Program) -> None:
     tokens_table_gone = desk.app.database.place
     desk.app.database.dispose()
     with open(tokens_table_gone, "wb") as file:
@@ -176,7 +172,7 @@ def test_the_database_away_is_no_fault_of_the_program(desk: Desk, viewer: Progra
     assert (503, "application/problem+json") == (answer.status_code, answer.headers["content-type"])
 
 
-def test_a_use_of_a_token_is_noted(desk: Desk, viewer: Program) -> None:
+def test_the_use_of_a_token_is_recorded(desk: Desk, viewer: Program) -> None:
     desk.world.clock.at += timedelta(minutes=10)
     viewer.ask("GET", "/balances")
     (used,) = tokens.list_tokens(desk.app.database)

@@ -1,4 +1,4 @@
-"""What the API answers: as the commands print it, in pages, and what changes changes what is told."""
+"""Answers of the API: they agree with the commands, have pages, and show changes."""
 
 import json
 import re
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 def _all(program: Program, path: str, key: str, **query: Any) -> list[Any]:
-    """Return a list, a page after the other."""
+    """Return a list, read page by page."""
     found: list[Any] = []
     cursor: dict[str, str] = {}
     for _ in range(50):
@@ -33,10 +33,10 @@ def _all(program: Program, path: str, key: str, **query: Any) -> list[Any]:
     raise AssertionError("the list has no end")
 
 
-def test_balances_are_those_of_status_and_come_in_pages(firm: Desk, viewer: Program) -> None:
-    whole = viewer.get("/balances")
-    assert 12 == len(whole["balances"])
-    assert whole["balances"] == _all(viewer, "/balances", "balances", limit=5)
+def test_balances_equal_those_of_status_and_are_returned_in_pages(firm: Desk, viewer: Program) -> None:
+    answer = viewer.get("/balances")
+    assert 12 == len(answer["balances"])
+    assert answer["balances"] == _all(viewer, "/balances", "balances", limit=5)
     (shop,) = viewer.get("/balances", pattern="acme/shop:industry")["balances"]
     assert ("known", 300, "critical", "1") == tuple(
         shop[name] for name in ("state", "balance", "severity", "alert")
@@ -49,7 +49,9 @@ def test_balances_are_those_of_status_and_come_in_pages(firm: Desk, viewer: Prog
     }
 
 
-def test_alerts_come_by_state_in_pages_and_are_acknowledged_once_open(firm: Desk, finance: Program) -> None:
+def test_alerts_are_filtered_by_state_returned_in_pages_and_acknowledged_if_open(
+    firm: Desk, finance: Program
+) -> None:
     world = firm.world
     world.limit("acme/*", "industry", warning_below=60_000)
     world.poll()
@@ -85,11 +87,13 @@ def test_an_acknowledgement_is_checked(firm: Desk, finance: Program, body: dict[
         assert stored_alerts.all_open(conn)[0].alert.acknowledged_at is None
 
 
-def test_a_silence_is_made_shown_and_ended(firm: Desk, finance: Program) -> None:
-    made = finance.ask("POST", "/silences", json={"pattern": "acme/*:market", "for": "4h", "reason": "move"})
-    assert (201, "/api/v1/silences/1") == (made.status_code, made.headers["location"])
-    assert made.json() == finance.get("/silences/1")
-    assert [made.json()] == finance.get("/silences")["silences"]
+def test_a_silence_is_created_shown_and_ended(firm: Desk, finance: Program) -> None:
+    created = finance.ask(
+        "POST", "/silences", json={"pattern": "acme/*:market", "for": "4h", "reason": "move"}
+    )
+    assert (201, "/api/v1/silences/1") == (created.status_code, created.headers["location"])
+    assert created.json() == finance.get("/silences/1")
+    assert [created.json()] == finance.get("/silences")["silences"]
     until = finance.ask("POST", "/silences", json={"pattern": "*", "until": "2026-11-25T00:00:00Z"}).json()
     assert "2026-11-25T00:00:00Z" == until["until"]
     assert 204 == finance.ask("DELETE", "/silences/1").status_code
@@ -116,11 +120,11 @@ def test_a_silence_is_made_shown_and_ended(firm: Desk, finance: Program) -> None
         {"pattern": "acme!", "for": "1h"},
     ],
 )
-def test_a_silence_that_makes_no_sense_is_refused(finance: Program, body: dict[str, str]) -> None:
+def test_an_invalid_silence_is_refused(finance: Program, body: dict[str, str]) -> None:
     assert 422 == finance.ask("POST", "/silences", json=body).status_code
 
 
-def test_a_row_is_put_whole_by_whoever_has_seen_it(firm: Desk, finance: Program) -> None:
+def test_a_row_is_replaced_only_with_the_etag_of_its_current_version(firm: Desk, finance: Program) -> None:
     scope = {"wallet": "acme/web", "category": "voice"}
     nothing = finance.ask("GET", "/thresholds", params=scope)
     assert [] == nothing.json()["thresholds"]
@@ -145,16 +149,20 @@ def test_a_row_is_put_whole_by_whoever_has_seen_it(firm: Desk, finance: Program)
             "warnings",
         )
     )
-    seen = finance.ask("GET", "/thresholds", params=scope)
-    assert first.headers["etag"] == seen.headers["etag"] != nothing.headers["etag"]
-    changed = seen.json()["thresholds"][0] | {"warning_below": 700}
+    current = finance.ask("GET", "/thresholds", params=scope)
+    assert first.headers["etag"] == current.headers["etag"] != nothing.headers["etag"]
+    changed = current.json()["thresholds"][0] | {"warning_below": 700}
     assert (
         200
         == finance.ask(
-            "PUT", "/thresholds", json=changed, headers={"If-Match": seen.headers["etag"]}
+            "PUT", "/thresholds", json=changed, headers={"If-Match": current.headers["etag"]}
         ).status_code
     )
-    for headers in ({"If-Match": seen.headers["etag"]}, {"If-None-Match": "*"}, {"If-Match": '"x", W/"y"'}):
+    for headers in (
+        {"If-Match": current.headers["etag"]},
+        {"If-None-Match": "*"},
+        {"If-Match": '"x", W/"y"'},
+    ):
         for method in ("PUT", "DELETE"):
             answer = finance.ask(
                 method,
@@ -173,10 +181,10 @@ def test_a_row_is_put_whole_by_whoever_has_seen_it(firm: Desk, finance: Program)
 def test_rows_are_listed_in_pages(firm: Desk, finance: Program) -> None:
     for wallet in ("acme", "acme/*", "acme/web"):
         finance.ask("PUT", "/thresholds", json={"wallet": wallet, "category": "*", "warning_days": 9})
-    whole = finance.get("/thresholds")["thresholds"]
-    assert ["acme", "acme/*", "acme/shop", "acme/web"] == [row["wallet"] for row in whole]
-    assert whole == _all(finance, "/thresholds", "thresholds", limit=1)
-    assert [whole[1]] == finance.get("/thresholds", wallet="acme/*")["thresholds"]
+    rows = finance.get("/thresholds")["thresholds"]
+    assert ["acme", "acme/*", "acme/shop", "acme/web"] == [row["wallet"] for row in rows]
+    assert rows == _all(finance, "/thresholds", "thresholds", limit=1)
+    assert [rows[1]] == finance.get("/thresholds", wallet="acme/*")["thresholds"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +203,7 @@ def test_rows_are_listed_in_pages(firm: Desk, finance: Program) -> None:
         ({"warning": 5}, "warning"),
     ],
 )
-def test_a_row_that_can_not_be_is_refused_with_its_column(
+def test_an_invalid_row_is_refused_with_its_column(
     firm: Desk, finance: Program, change: dict[str, object], field: str
 ) -> None:
     row = {"wallet": "acme/shop", "category": "voice", "warning_below": 1000, **change}
@@ -206,7 +214,7 @@ def test_a_row_that_can_not_be_is_refused_with_its_column(
     assert 1 == len(finance.get("/thresholds")["thresholds"])
 
 
-def test_a_scope_is_named_once_or_twice_the_same(firm: Desk, finance: Program) -> None:
+def test_a_scope_in_the_query_and_the_body_must_be_the_same(firm: Desk, finance: Program) -> None:
     row = {"wallet": "acme/web", "category": "voice", "warning_below": 5}
     assert 422 == finance.ask("PUT", "/thresholds?wallet=acme", json=row).status_code
     assert 422 == finance.ask("PUT", "/thresholds", json={"warning_below": 5}).status_code
@@ -214,13 +222,13 @@ def test_a_scope_is_named_once_or_twice_the_same(firm: Desk, finance: Program) -
     assert 422 == finance.ask("PUT", "/thresholds", json={"wallet": "acme", "category": "voice"}).status_code
 
 
-def test_a_preview_says_what_a_row_would_open_and_sets_nothing(firm: Desk, viewer: Program) -> None:
+def test_a_preview_shows_what_a_row_would_open_and_changes_nothing(firm: Desk, viewer: Program) -> None:
     row = {"wallet": "acme/web", "category": "industry", "critical_below": 60_000}
-    told = viewer.ask("POST", "/thresholds/preview", json=row).json()
+    preview = viewer.ask("POST", "/thresholds/preview", json=row).json()
     assert [
         {"wallet": "acme/web", "category": "industry", "effect": "opens", "before": "ok", "after": "critical"}
-    ] == told["now"]
-    assert 1 == told["balances_changed"]
+    ] == preview["now"]
+    assert 1 == preview["balances_changed"]
     assert 1 == len(viewer.get("/thresholds")["thresholds"])
 
 
@@ -234,9 +242,9 @@ def test_an_order_is_recorded_and_listed(firm: Desk, finance: Program) -> None:
         "ref": "PO-17",
         "note": "call sales",
     }
-    made = finance.ask("POST", "/orders", json=body)
-    assert 201 == made.status_code, made.text
-    order = made.json()
+    created = finance.ask("POST", "/orders", json=body)
+    assert 201 == created.status_code, created.text
+    order = created.json()
     assert ("open", 60_000, 0, "finance program", 2700.5, "PO-17") == tuple(
         order[name] for name in ("state", "ordered", "arrived", "ordered_by", "price", "reference")
     )
@@ -260,17 +268,21 @@ def test_an_order_is_recorded_and_listed(firm: Desk, finance: Program) -> None:
         {"note": "bell \u0007"},
     ],
 )
-def test_an_order_that_can_not_be_is_refused(firm: Desk, finance: Program, change: dict[str, object]) -> None:
+def test_an_invalid_order_is_refused(firm: Desk, finance: Program, change: dict[str, object]) -> None:
     body = {"wallet": "acme/shop", "category": "industry", "quantity": 5, "expected": "2026-12-01"}
     assert 422 == finance.ask("POST", "/orders", json=body | change).status_code
     assert [] == finance.get("/orders")["orders"]
 
 
-def test_a_statement_is_that_of_the_command(firm: Desk, viewer: Program) -> None:
+def test_a_statement_equals_that_of_the_command(firm: Desk, viewer: Program) -> None:
     firm.world.reads(280, 250, 5000)
-    whole = viewer.get("/statements/2026-11")
-    assert ("2026-11", "Asia/Shanghai", "wallet") == (whole["month"], whole["timezone"], whole["by"])
-    for row in whole["rows"]:
+    statement = viewer.get("/statements/2026-11")
+    assert ("2026-11", "Asia/Shanghai", "wallet") == (
+        statement["month"],
+        statement["timezone"],
+        statement["by"],
+    )
+    for row in statement["rows"]:
         assert None in {row["opening"], row["closing"]} or row["closing"] == (
             row["opening"]
             + row["bought"]
@@ -285,7 +297,7 @@ def test_a_statement_is_that_of_the_command(firm: Desk, viewer: Program) -> None
         assert 404 == viewer.ask("GET", path).status_code
 
 
-def test_the_past_is_shown_by_reading_hour_and_day(firm: Desk, viewer: Program) -> None:
+def test_history_is_returned_by_reading_hour_and_day(firm: Desk, viewer: Program) -> None:
     world = firm.world
     world.reads(280, 250, 250, 230)
     (first, *others) = raw = viewer.get("/history", wallet="acme/shop", step="raw")["history"]
@@ -312,7 +324,7 @@ def test_the_past_is_shown_by_reading_hour_and_day(firm: Desk, viewer: Program) 
     assert [250] == [entry["balance"] for entry in part["history"]]
 
 
-def test_readings_that_were_taken_back_stand_beside_the_past(firm: Desk, viewer: Program) -> None:
+def test_wrong_readings_are_returned_with_the_history(firm: Desk, viewer: Program) -> None:
     firm.world.reads(280, 2_800, 270)
     for step in ("raw", "hour", "day"):
         (wrong,) = viewer.get("/history", wallet="acme/shop", step=step)["wrong_readings"]
@@ -337,13 +349,13 @@ def test_readings_that_were_taken_back_stand_beside_the_past(firm: Desk, viewer:
         ({"wallet": "acme/shop", "cursor": "5b395d"}, 400),
     ],
 )
-def test_a_past_that_there_is_not_is_refused(
+def test_an_invalid_range_of_history_is_refused(
     firm: Desk, viewer: Program, query: dict[str, str], status: int
 ) -> None:
     assert status == viewer.ask("GET", "/history", params=query).status_code
 
 
-def test_a_wallet_that_went_ends_a_cursor(firm: Desk, viewer: Program) -> None:
+def test_the_cursor_of_a_removed_wallet_is_refused(firm: Desk, viewer: Program) -> None:
     cursor = viewer.get("/balances", limit=1, pattern="acme/shop")["next_cursor"]
     firm.world.configure(WEB)
     firm.world.clock.at += HOUR
@@ -351,7 +363,7 @@ def test_a_wallet_that_went_ends_a_cursor(firm: Desk, viewer: Program) -> None:
     assert 400 == viewer.ask("GET", "/balances", params={"cursor": cursor}).status_code
 
 
-def test_the_description_is_a_sound_document_and_names_every_route(viewer: Program) -> None:
+def test_the_description_is_a_valid_openapi_document_with_every_route(viewer: Program) -> None:
     described = viewer.description
     assert "3.1.0" == described["openapi"]
     for schema in described["components"]["schemas"].values():
@@ -365,7 +377,7 @@ def test_the_description_is_a_sound_document_and_names_every_route(viewer: Progr
 
 
 def _bound(description: dict[str, Any], body: str, field: str) -> int:
-    """Return the greatest length of a field of a body."""
+    """Return the maximum length of a field of a body."""
     found: int = description["components"]["schemas"][body]["properties"][field]["maxLength"]
     return found
 
@@ -381,7 +393,7 @@ def _bound(description: dict[str, Any], body: str, field: str) -> int:
         ("/thresholds/preview", "ThresholdBody", "note", ""),
     ],
 )
-def test_a_text_may_be_as_long_as_the_description_says_and_no_longer(
+def test_a_text_may_have_the_described_maximum_length_and_no_more(
     firm: Desk, finance: Program, path: str, body: str, field: str, begin: str
 ) -> None:
     most = _bound(finance.description, body, field)
@@ -421,7 +433,7 @@ def test_an_id_and_a_month_have_the_described_form(finance: Program) -> None:
     ]
 
 
-def test_pages_go_on_after_the_longest_names(desk: Desk, viewer: Program) -> None:
+def test_cursors_work_with_the_longest_names(desk: Desk, viewer: Program) -> None:
     long = WalletName(f"{'短' * MAX_NAME}/{'信' * MAX_NAME}")
     desk.world.configure(WalletName("acme"), long)
     for name in (WalletName("acme"), long):

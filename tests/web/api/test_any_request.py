@@ -1,4 +1,4 @@
-"""Whatever a program sends to a route, the answer is one of those that the description promises, and never a 5xx."""
+"""Any request to a route gets an answer that is described, and never a 5xx."""
 
 import re
 from typing import Any
@@ -47,7 +47,7 @@ def _fields(kind: Any) -> list[str]:
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[ApiRoute, str, dict[str, Any]]:
-    """A route, a path of it, and what is sent along: names that mean something, with any values."""
+    """Return a route, a path of it and a request: valid names with any values."""
     route = draw(st.sampled_from(ROUTES))
     part = quote(draw(_TEXTS.filter(lambda text: text not in {"", ".", ".."})), safe="")
     path = re.sub(r"\{\w+\}", part.replace("\\", r"\\"), route.path)
@@ -64,7 +64,7 @@ def requests(draw: st.DrawFn) -> tuple[ApiRoute, str, dict[str, Any]]:
 
 @settings(max_examples=200)
 @given(request_=requests())
-def test_any_request_is_answered_as_described(
+def test_any_request_gets_a_described_answer(
     firm: Desk, finance: Program, request_: tuple[ApiRoute, str, dict[str, Any]]
 ) -> None:
     firm.pages.state.api_budgets = ApiBudgets(requests=RequestBudget(1_000_000))

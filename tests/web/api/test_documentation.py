@@ -1,4 +1,4 @@
-"""Every command of `docs/api.md` does what the page says against a real server, and the page names every route."""
+"""Every command of `docs/api.md` works as described against a real server, and the page names every route."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 _BLOCKS = [
     block
     for block in re.findall(r"```console\n(.*?)```", _PAGE, re.DOTALL)
-    if "curl " in block and "export " not in block  # the others are run by `tests/cli/test_documented.py`
+    if "curl " in block and "export " not in block  # `tests/cli/test_documented.py` runs the others
 ]
 
 

@@ -1,4 +1,4 @@
-"""Schemathesis reads the API's description and tries to find an answer that breaks it, with each kind of token and none.
+"""Schemathesis reads the OpenAPI description and searches for an answer that violates it, with each kind of token and none.
 
 The program runs as anybody would run it against a deployment. It invents what a person wouldn't: every bound just missed,
 wrong types, methods that aren't there, an id after its deletion, a request without its token. `test_any_request.py`
@@ -28,7 +28,7 @@ MOST = os.environ.get("SCHEMATHESIS_EXAMPLES", "4")
 
 
 def _run(desk: Desk, folder: Path, *options: str, token: str | None) -> list[tuple[str, str, int]]:
-    """Run the program over the API, and fail if it found anything; return the method, path and status of each answer."""
+    """Run the program against the API and fail if it found a fault; return the method, path and status of each answer."""
     desk.pages.state.api_budgets = ApiBudgets(
         requests=RequestBudget(1_000_000), failures=RequestBudget(1_000_000)
     )
@@ -46,11 +46,11 @@ def _run(desk: Desk, folder: Path, *options: str, token: str | None) -> list[tup
             f"{desk.address}/api/v1",
             "--checks",
             "all",
-            # a description can't say that `from` lies before `to`, or which cursors were given; and a silence that
+            # a description can't express that `from` is before `to`, or which cursors are valid; and a silence that
             # was ended can still be read
             "--exclude-checks",
             "positive_data_acceptance,use_after_free",
-            # a loaded machine is slow, which is no fault of what is tested
+            # a busy machine is slow, which is no fault of the tested code
             "--request-timeout",
             str(PATIENCE),
             "--generation-deterministic",
@@ -76,7 +76,7 @@ def _run(desk: Desk, folder: Path, *options: str, token: str | None) -> list[tup
 
 
 def _without_success(answers: list[tuple[str, str, int]]) -> list[str]:
-    """Return the routes that no request got through."""
+    """Return the routes without a successful request."""
 
     def is_of(route: ApiRoute, method: str, path: str, status: int) -> bool:
         pattern = PREFIX + re.sub(r"\{\w+\}", "[^/]+", route.path)
@@ -90,16 +90,14 @@ def _without_success(answers: list[tuple[str, str, int]]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_no_answer_to_a_token_that_may_do_everything_breaks_the_description(
-    firm: Desk, tmp_path: Path
-) -> None:
+def test_every_answer_to_a_token_with_all_permissions_is_as_described(firm: Desk, tmp_path: Path) -> None:
     answers = _run(firm, tmp_path, "--max-examples", MOST, token=token_of(firm, Role.FINANCE))
     assert [] == _without_success(answers)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("role", [Role.VIEWER, None])
-def test_no_refusal_breaks_the_description(firm: Desk, tmp_path: Path, role: Role | None) -> None:
+def test_every_refusal_is_as_described(firm: Desk, tmp_path: Path, role: Role | None) -> None:
     token = None if role is None else token_of(firm, role)
     answers = _run(firm, tmp_path, "--phases", "fuzzing", "--max-examples", MOST, token=token)
     refused = 401 if role is None else 403

@@ -1,6 +1,6 @@
-"""Saves a database of this version for both systems: `python -m tests.store.keep_schema`, run at each release.
+"""Saves a database of this version for both systems: `python -m tests.store.save_database`, run at each release.
 
-Every table has rows, written by the product itself. `test_kept.py` upgrades every saved database.
+Every table has rows, written by the product itself. `test_saved_databases.py` upgrades every saved database.
 """
 
 import gzip
@@ -30,7 +30,7 @@ from tests.databases import PostgreSQL, installed_programs
 from tests.web import showcase
 from tests.world import SETTINGS, SHOP, World, industry
 
-KEPT = Path(__file__).parent / "kept"
+SAVED = Path(__file__).parent / "saved"
 LAST = WalletName("acme/many-last")
 """A wallet whose alert has opened and waits to be sent."""
 BY = Actor(name="ada", via=Via.CLI)
@@ -124,7 +124,7 @@ def main() -> None:
                         if not conn.scalar(select(func.count()).select_from(table))
                     ]
                 assert not empty, f"no rows in {empty}"
-                file = KEPT / f"{schema.HEAD}.{system}.sql.gz"
+                file = SAVED / f"{schema.HEAD}.{system}.sql.gz"
                 file.write_bytes(gzip.compress(keep(database), mtime=0))
                 database.dispose()
     finally:

@@ -1,4 +1,4 @@
-"""A change of a limit is judged at once with the latest reading, by whichever way it is made."""
+"""Every change of a limit is immediately judged with the latest reading."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ def outcomes(edited: object) -> list[tuple[Reason, Severity]]:
     return [(notified.reason, notified.severity) for notified in edited.notified]
 
 
-def test_a_tighter_limit_opens_and_is_delivered_without_a_reading(world: World) -> None:
+def test_a_tighter_limit_opens_an_alert_that_is_delivered_without_a_new_reading(world: World) -> None:
     edited = world.app.edit_thresholds.set(SCOPE, {"warning_below": "6k"}, by=BY)
     assert [(Reason.OPENED, Severity.WARNING)] == outcomes(edited)
     world.deliver()
@@ -46,29 +46,29 @@ def test_a_tighter_limit_opens_and_is_delivered_without_a_reading(world: World) 
     assert [(Reason.WORSENED, Severity.CRITICAL)] == outcomes(edited)
 
 
-def test_a_looser_limit_closes_what_it_opened_and_says_that_the_limit_was_changed(world: World) -> None:
+def test_a_looser_limit_closes_its_alert_with_the_cause_limit_changed(world: World) -> None:
     world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY)
     edited = world.app.edit_thresholds.set(SCOPE, {"warning_below": "1000"}, by=BY)
     assert [(Reason.CLOSED, Severity.WARNING)] == outcomes(edited)
 
 
-def test_a_removed_row_is_judged_too(world: World) -> None:
+def test_the_removal_of_a_row_is_judged_immediately(world: World) -> None:
     world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY)
     assert [(Reason.CLOSED, Severity.WARNING)] == outcomes(world.app.edit_thresholds.unset(SCOPE, by=BY))
 
 
-def test_an_imported_row_is_judged_at_once(world: World) -> None:
+def test_an_imported_row_is_judged_immediately(world: World) -> None:
     sheet, _ = read_limits(b"wallet,category,critical_below\n*,*,9000\n")
     edited = world.app.edit_thresholds.import_sheet(sheet, by=BY)
     assert [(Reason.OPENED, Severity.CRITICAL)] == outcomes(edited)
 
 
-def test_a_reading_that_is_stale_judges_nothing(world: World) -> None:
+def test_a_stale_reading_is_not_judged(world: World) -> None:
     world.clock.at += world.app.settings.poll.stale_after + timedelta(seconds=1)
     assert [] == outcomes(world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY))
 
 
-def test_a_refused_change_judges_nothing_and_a_note_alone_sends_nothing(world: World) -> None:
+def test_a_refused_change_is_not_judged_and_a_changed_note_sends_nothing(world: World) -> None:
     edit = world.app.edit_thresholds
     edit.set(SCOPE, {"warning_below": "6000"}, by=BY)
     assert edit.set(SCOPE, {"critical_below": "7000"}, by=BY).faults
@@ -77,14 +77,14 @@ def test_a_refused_change_judges_nothing_and_a_note_alone_sends_nothing(world: W
     assert 1 == len(world.slack.messages)
 
 
-def test_the_next_reading_finds_nothing_left_to_send(world: World) -> None:
+def test_the_next_reading_sends_nothing_again(world: World) -> None:
     world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY)
     world.poll()
     world.deliver()
     assert 1 == len(world.slack.messages)
 
 
-def test_what_is_silenced_opens_without_a_message(world: World) -> None:
+def test_a_silenced_alert_opens_without_a_message(world: World) -> None:
     pattern = Pattern.parse(SHOP)
     assert isinstance(pattern, Pattern)
     until = world.clock.now() + timedelta(hours=1)

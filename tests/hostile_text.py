@@ -1,4 +1,4 @@
-"""Words that are harmless where they are written and bite where they are shown."""
+"""Text that is harmless in the database but could do harm where it is displayed."""
 
 from sqlalchemy import Connection, update
 
@@ -6,7 +6,7 @@ from balancebot.domain.sentence import verbatim
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import alerts, audit, deliveries, orders, plans, silences, thresholds, wallets
 
-UNSEEN = (
+INVISIBLE = (
     *map(chr, (*range(9), *range(11, 32))),
     *map(chr, range(127, 160)),
     *"\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff",
@@ -14,7 +14,7 @@ UNSEEN = (
 )
 """Characters that no terminal, database, protocol or reader should get: controls, bidirectional marks, surrogates."""
 
-BITES = {
+HOSTILE_TEXTS = {
     "mention": "<!channel> <@U024BE7LH> @all @everyone",
     "markdown": "*bold* _x_ `code` [click](https://evil.example) ![x](https://evil.example/x.png) > # -",
     "slack link": "<https://evil.example|click> & &amp;",
@@ -38,18 +38,18 @@ BITES = {
 }
 
 
-def bite_everywhere(conn: Connection, bite: str) -> None:
-    """Write `bite` wherever the database keeps what people or servers wrote, past every check."""
-    bite = bite.encode(errors="ignore").decode()  # no database takes half a character
-    error = verbatim(bite)
+def write_everywhere(conn: Connection, hostile: str) -> None:
+    """Write `hostile` to every column with text from people or servers, without any check."""
+    hostile = hostile.encode(errors="ignore").decode()  # no database accepts half a character
+    error = verbatim(hostile)
     for table, values in (
-        (thresholds, {"note": bite, "updated_by": bite[:128]}),
-        (alerts, {"acknowledged_by": bite[:128], "acknowledged_note": bite}),
-        (silences, {"reason": bite, "created_by": bite[:128]}),
-        (plans, {"note": bite, "created_by": bite[:128]}),
-        (orders, {"note": bite, "reference": bite[:200], "ordered_by": bite[:128]}),
+        (thresholds, {"note": hostile, "updated_by": hostile[:128]}),
+        (alerts, {"acknowledged_by": hostile[:128], "acknowledged_note": hostile}),
+        (silences, {"reason": hostile, "created_by": hostile[:128]}),
+        (plans, {"note": hostile, "created_by": hostile[:128]}),
+        (orders, {"note": hostile, "reference": hostile[:200], "ordered_by": hostile[:128]}),
         (wallets, {"error_kind": SourceErrorKind.SERVER, "error_message": error}),
         (deliveries, {"error_message": error}),
-        (audit, {"actor": bite[:128]}),
+        (audit, {"actor": hostile[:128]}),
     ):
         conn.execute(update(table).values(values))

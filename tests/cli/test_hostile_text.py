@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from balancebot.store.database import Database
-from tests.bites import BITES, UNSEEN, bite_everywhere
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
+from tests.hostile_text import HOSTILE_TEXTS, INVISIBLE, write_everywhere
 
-BITE = "\n".join(BITES.values())
+HOSTILE = "\n".join(HOSTILE_TEXTS.values())
 BALANCE = f"{CHECKOUT}:industry"
 
 
@@ -27,7 +27,7 @@ def test_no_command_prints_control_characters(
         balancebot(*words)
     database = Database(f"sqlite:///{tmp_path}/balancebot.db")
     with database.write() as conn:
-        bite_everywhere(conn, BITE)
+        write_everywhere(conn, HOSTILE)
     database.dispose()
     shown: tuple[tuple[str, ...], ...] = (
         ("status",), ("status", "--json"), ("why", BALANCE), ("alerts", "list", "--all"), ("alerts", "list", "--json"),
@@ -40,6 +40,6 @@ def test_no_command_prints_control_characters(
         output = outcome.out + outcome.err
         assert outcome.out, command
         assert "Traceback" not in output, command
-        assert (command, set()) == (command, set(UNSEEN) & set(output))
+        assert (command, set()) == (command, set(INVISIBLE) & set(output))
         if "--json" in command:
             json.loads(outcome.out)

@@ -1,4 +1,4 @@
-"""What people and servers wrote, shown on every page, in every file and by the API, bites nobody."""
+"""Hostile text from people and servers is harmless on every page, in every file and in the API."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.user import Role
 from balancebot.people import tokens
-from tests.bites import BITES, bite_everywhere
+from tests.hostile_text import HOSTILE_TEXTS, write_everywhere
 from tests.web.conftest import Desk
 from tests.web.showcase import CHECKOUT
 from tests.world import World
@@ -33,7 +33,7 @@ def world(watching: World) -> World:
 
 
 def _fill(desk: Desk) -> None:
-    """Make one of everything that holds words."""
+    """Add one object of every kind that contains text."""
     app, now = desk.app, desk.world.clock.now()
     key = BalanceKey(CHECKOUT, Category.INDUSTRY)
     app.operate_orders.add(key, quantity=5, expected_at=now + timedelta(days=3), by=BY)
@@ -83,31 +83,31 @@ def _wrong_in(kind: str, content: bytes) -> list[str]:
             return []
 
 
-ALL = "\n".join(sorted(BITES.values(), key=lambda bite: not bite.startswith("=")))
+ALL = "\n".join(sorted(HOSTILE_TEXTS.values(), key=lambda hostile: not hostile.startswith("=")))
 
 
-@pytest.mark.parametrize("bite", [ALL, BITES["at"]], ids=["all", "at"])
-def test_every_page_file_and_answer(desk: Desk, bite: str) -> None:
+@pytest.mark.parametrize("hostile", [ALL, HOSTILE_TEXTS["at"]], ids=["all", "at"])
+def test_hostile_text_is_harmless_on_every_page_in_every_file_and_answer(desk: Desk, hostile: str) -> None:
     _fill(desk)
     with desk.world.database.write() as conn:
-        bite_everywhere(conn, bite)
-    made = tokens.add_token(
+        write_everywhere(conn, hostile)
+    token = tokens.add_token(
         desk.app.database, name="ci", role=Role.FINANCE, expires_at=None, by=BY, now=desk.world.clock.now()
     )
-    assert isinstance(made, Secret)
-    bearer = {"Authorization": f"Bearer {made.reveal()}"}
+    assert isinstance(token, Secret)
+    bearer = {"Authorization": f"Bearer {token.reveal()}"}
     paths = [
         re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: IN_PATHS[found[1]], route.path)
         for route in desk.pages.routes
         if isinstance(route, Route) and "GET" in (route.methods or ()) and not route.path.startswith("/log")
     ]
     assert len(paths) > 30
-    seen = set()
+    kinds = set()
     with desk.user(Role.ADMIN) as browser, desk.visitor() as program:
         for path in [*paths, f"/wallets/{CHECKOUT}?category=industry"]:
             answer = program.get(path, headers=bearer) if path.startswith("/api/") else browser.get(path)
             assert answer.status_code < 500, path
             kind = answer.headers.get("content-type", "")
-            seen.add(kind.partition(";")[0])
+            kinds.add(kind.partition(";")[0])
             assert (path, []) == (path, _wrong_in(kind, answer.content))
-    assert {"text/html", "text/csv", "application/json"} <= seen
+    assert {"text/html", "text/csv", "application/json"} <= kinds

@@ -16,11 +16,11 @@ from balancebot.people.users import list_users
 from balancebot.store import installation, schema
 from balancebot.store.backup import find_faults
 from balancebot.store.database import Database
-from tests.store.keep_schema import KEPT, LAST
+from tests.store.save_database import LAST, SAVED
 from tests.store.test_schema import shape
 from tests.world import HandClock, World, industry
 
-VERSIONS = sorted(file.name.partition(".")[0] for file in KEPT.glob("*.sqlite.sql.gz"))
+VERSIONS = sorted(file.name.partition(".")[0] for file in SAVED.glob("*.sqlite.sql.gz"))
 
 
 @pytest.fixture(params=VERSIONS)
@@ -28,7 +28,7 @@ def saved(request: pytest.FixtureRequest, blank_url: str) -> Iterator[Database]:
     """The saved database of a version, on each of the two systems."""
     database = Database(blank_url)
     system = "sqlite" if database.is_sqlite else "postgresql"
-    script = gzip.decompress((KEPT / f"{request.param}.{system}.sql.gz").read_bytes())
+    script = gzip.decompress((SAVED / f"{request.param}.{system}.sql.gz").read_bytes())
     url = make_url(blank_url)
     if database.is_sqlite:
         with closing(sqlite3.connect(url.database or "")) as file:

@@ -1,7 +1,7 @@
-"""Every route that there is, for every role, without a session, with another's form, and with a token: who may go through.
+"""Permissions of every route: for every role, without a session, with the form of another session, and with a token.
 
-The routes are those of the application itself: a new one is walked, too. What isn't said here needs `viewer` to be read and
-`finance` to be changed.
+The routes come from the application, so that new ones are tested too. A route that isn't listed here needs `viewer`
+to be read and `finance` to be changed.
 """
 
 import re
@@ -40,8 +40,8 @@ def _needed(method: str, path: str) -> Role:
     return Role.VIEWER if method == "GET" else Role.FINANCE
 
 
-def _doors(desk: Desk, *, api: bool) -> Iterator[tuple[str, str, Role]]:
-    """Yield method, address and role of each route but the open ones."""
+def _routes(desk: Desk, *, api: bool) -> Iterator[tuple[str, str, Role]]:
+    """Yield method, path and role of each route that isn't open."""
     found = [
         (method, re.sub(r"\{[^}]*\}", "1", route.path), _needed(method, route.path))
         for route in create_pages(desk.app, metrics=bytes).routes
@@ -59,15 +59,15 @@ def _asked(browser: httpx.Client, method: str, path: str, **how: object) -> http
 
 
 def _token(desk: Desk, role: Role, name: str, expires_at: datetime | None = None) -> str:
-    made = tokens.add_token(desk.app.database, name=name, role=role, expires_at=expires_at, by=CLI, now=NOW)
-    assert isinstance(made, Secret)
-    return made.reveal()
+    token = tokens.add_token(desk.app.database, name=name, role=role, expires_at=expires_at, by=CLI, now=NOW)
+    assert isinstance(token, Secret)
+    return token.reveal()
 
 
-def test_no_page_opens_without_a_session_or_with_a_token(desk: Desk) -> None:
+def test_every_page_requires_a_session_and_accepts_no_token(desk: Desk) -> None:
     bearer = {"Authorization": f"Bearer {_token(desk, Role.FINANCE, 'program')}"}
     with desk.visitor() as visitor:
-        for method, path, _ in _doors(desk, api=False):
+        for method, path, _ in _routes(desk, api=False):
             for headers in ({}, bearer, {"Cookie": "balancebot=forged"}):
                 answer = _asked(visitor, method, path, headers=headers)
                 assert 303 == answer.status_code, (method, path)
@@ -76,10 +76,10 @@ def test_no_page_opens_without_a_session_or_with_a_token(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_a_page_opens_to_its_roles_and_to_no_other(desk: Desk, role: Role) -> None:
+def test_a_page_is_open_only_to_its_roles(desk: Desk, role: Role) -> None:
     with desk.user(role) as browser:
         token = csrf_token(browser)
-        for method, path, needed in _doors(desk, api=False):
+        for method, path, needed in _routes(desk, api=False):
             if path == "/logout":
                 continue
             answer = _asked(
@@ -89,10 +89,10 @@ def test_a_page_opens_to_its_roles_and_to_no_other(desk: Desk, role: Role) -> No
             assert (403 != answer.status_code) == role.may(needed), (method, path, answer.status_code)
 
 
-def test_no_change_is_made_by_a_form_of_another_session_or_site(desk: Desk) -> None:
+def test_a_form_of_another_session_or_site_changes_nothing(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as browser, desk.user(Role.FINANCE) as other:
         own, foreign = csrf_token(browser), csrf_token(other)
-        for method, path, _ in _doors(desk, api=False):
+        for method, path, _ in _routes(desk, api=False):
             if method == "GET":
                 continue
             statuses = [
@@ -110,13 +110,13 @@ def test_no_change_is_made_by_a_form_of_another_session_or_site(desk: Desk) -> N
             assert {403} == set(statuses), (method, path)
 
 
-def test_no_api_route_answers_without_a_token_that_holds(desk: Desk) -> None:
+def test_every_api_route_requires_a_valid_token(desk: Desk) -> None:
     removed = _token(desk, Role.FINANCE, "removed")
     tokens.remove_token(desk.app.database, name="removed", by=CLI, now=NOW)
     expired = _token(desk, Role.FINANCE, "expired", NOW + timedelta(seconds=1))
     desk.world.clock.pass_by(seconds=2)
     with desk.user(Role.ADMIN) as browser:
-        for method, path, _ in _doors(desk, api=True):
+        for method, path, _ in _routes(desk, api=True):
             for shown in ("", "Bearer", "Bearer x", f"Bearer {removed}", f"Bearer {expired}", "Basic YTpi"):
                 answer = browser.request(method, path, headers={"Authorization": shown} if shown else {})
                 assert answer.status_code in {401, 429}, (method, path, shown)
@@ -124,10 +124,10 @@ def test_no_api_route_answers_without_a_token_that_holds(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.FINANCE])
-def test_an_api_route_answers_to_tokens_of_its_role_and_to_no_other(desk: Desk, role: Role) -> None:
+def test_an_api_route_accepts_only_tokens_of_its_roles(desk: Desk, role: Role) -> None:
     bearer = {"Authorization": f"Bearer {_token(desk, role, role.value)}"}
     with desk.visitor() as program:
-        for method, path, needed in _doors(desk, api=True):
+        for method, path, needed in _routes(desk, api=True):
             answer = program.request(method, path, headers=bearer)
             assert answer.status_code < 500, (method, path)
             assert 429 != answer.status_code, (method, path)

@@ -1,4 +1,4 @@
-"""The doors for machines need no log-in; everything else does."""
+"""Health and metrics endpoints need no log-in."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from balancebot.store.database import Database
 from tests.web.conftest import METRICS, NOW, Desk
 
 
-def test_the_process_is_alive_and_ready(desk: Desk) -> None:
+def test_healthz_and_readyz_report_an_alive_and_ready_process(desk: Desk) -> None:
     with desk.world.database.write() as conn:
         installation.note(conn, installation.LAST_CYCLE, "", now=NOW)
     with desk.visitor() as visitor:
@@ -21,7 +21,7 @@ def test_the_process_is_alive_and_ready(desk: Desk) -> None:
         assert 200 == visitor.get("/readyz").status_code
 
 
-def test_what_is_not_ready_says_why(desk: Desk) -> None:
+def test_readyz_names_what_is_not_ready(desk: Desk) -> None:
     with desk.visitor() as visitor:
         answer = visitor.get("/readyz")
         assert (503, "no poll cycle has ended yet\n") == (answer.status_code, answer.text)
@@ -35,12 +35,12 @@ def test_metrics_are_prometheus_text(desk: Desk) -> None:
     assert METRICS == answer.content
 
 
-def test_metrics_and_readiness_may_be_closed_to_strangers(open_desk: Callable[..., Desk]) -> None:
+def test_metrics_and_readyz_may_require_a_token(open_desk: Callable[..., Desk]) -> None:
     web = WebConfig(public_url="http://127.0.0.1", metrics_token=Secret("prometheus"))
     with open_desk(web=web).visitor() as visitor:
         for path, status in (("/metrics", 200), ("/readyz", 503), ("/healthz", 200)):
-            told = visitor.get(path, headers={"Authorization": "Bearer prometheus"})
-            assert status == told.status_code
+            scraped = visitor.get(path, headers={"Authorization": "Bearer prometheus"})
+            assert status == scraped.status_code
             for headers in (
                 {},
                 {"Authorization": "Bearer Prometheus"},
@@ -52,7 +52,7 @@ def test_metrics_and_readiness_may_be_closed_to_strangers(open_desk: Callable[..
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/login", "/", "/no-such-page", "/static/page.css", "/metrics"])
-def test_every_answer_carries_the_security_headers(desk: Desk, path: str) -> None:
+def test_every_answer_has_the_security_headers(desk: Desk, path: str) -> None:
     with desk.visitor() as visitor:
         headers = visitor.get(path).headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
@@ -65,9 +65,9 @@ def test_every_answer_carries_the_security_headers(desk: Desk, path: str) -> Non
     assert "server" not in headers
 
 
-def test_a_fault_of_ours_carries_them_too(desk: Desk, open_desk: Callable[..., Desk]) -> None:
+def test_an_internal_error_has_the_security_headers(desk: Desk, open_desk: Callable[..., Desk]) -> None:
     class Broken(Database):
-        """One that fails in a way that nobody expects."""
+        """A database that raises an unexpected exception."""
 
         def __init__(self) -> None:
             pass
@@ -86,7 +86,7 @@ def test_a_fault_of_ours_carries_them_too(desk: Desk, open_desk: Callable[..., D
         assert expected.headers[name] == answer.headers[name]
 
 
-def test_a_row_that_nobody_can_read_is_an_outage_and_one_line_that_names_it(
+def test_a_corrupt_row_is_status_503_and_one_line_that_names_it(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     with desk.user(Role.VIEWER) as browser:

@@ -1,4 +1,4 @@
-"""Nothing stands in anybody's way: every page and state, light and English on a desk, dark and Chinese on a phone."""
+"""Accessibility of every page and state: light and English on a desktop, dark and Chinese on a phone."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -65,7 +65,7 @@ def world(watching: World) -> World:
 
 @pytest.mark.parametrize("part", ["pages", "states"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_page_and_state_can_be_used_by_everybody(
+def test_every_page_and_state_is_accessible(
     open_desk: Callable[..., Desk], open_page: Callable[..., Page], language: str, part: str
 ) -> None:
     desk, axe = open_desk(language=language), Axe()
@@ -108,7 +108,7 @@ def pages(page: Page) -> Iterator[str]:
 
 
 def states(desk: Desk, page: Page) -> Iterator[str]:
-    """Bring pages into every state that they can be in."""
+    """Bring the pages into every state."""
     log_in(page, Role.ADMIN)
     page.goto("/users")
     page.locator("summary").first.click()
@@ -160,7 +160,7 @@ SMALL = """() => [...document.querySelectorAll("a, button, input, select, textar
 
 
 def serious(axe: Axe, page: Page) -> list[str]:
-    """Return what axe finds that is serious."""
+    """Return the serious findings of axe."""
     return [
         f"{violation['id']}: {violation['nodes'][0]['html'][:120]}"
         for violation in axe.run(page).response["violations"]

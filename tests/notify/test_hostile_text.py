@@ -1,4 +1,4 @@
-"""Names, notes and words from outside that bite elsewhere are harmless in every channel."""
+"""Hostile names, notes and texts from outside are harmless in every channel."""
 
 import json
 from html.parser import HTMLParser
@@ -19,7 +19,7 @@ from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of
 from balancebot.notify.webhook.channel import WebhookChannel
 from balancebot.notify.wecom.channel import WeComChannel
-from tests.bites import BITES, UNSEEN
+from tests.hostile_text import HOSTILE_TEXTS, INVISIBLE
 from tests.messages import changed
 from tests.notify.examples import CRITICAL, NOW, TROUBLE, outgoing
 from tests.outbox_bench import HandClock
@@ -30,23 +30,23 @@ KINDS = [FeishuChannel, DingTalkChannel, WeComChannel, WebhookChannel, PagerDuty
 MAX_BYTES = {FeishuChannel: 30_000, DingTalkChannel: 20_000, WeComChannel: 4_500}
 
 
-def alert(bite: str) -> AlertMessage:
-    """An alert in which everything that people or servers write bites."""
+def alert(hostile: str) -> AlertMessage:
+    """Return an alert in which every text from people or servers is hostile."""
     return changed(
         CRITICAL,
-        wallet=WalletName("acme/" + bite[:64].encode(errors="ignore").decode()),
-        note=bite,
-        acknowledged_by=bite[:64],
+        wallet=WalletName("acme/" + hostile[:64].encode(errors="ignore").decode()),
+        note=hostile,
+        acknowledged_by=hostile[:64],
         acknowledged_at=NOW,
-        detail=verbatim(bite),
+        detail=verbatim(hostile),
         reason=Reason.WORSENED,
     )
 
 
-def messages(bite: str) -> list[Any]:
-    one = alert(bite)
+def messages(hostile: str) -> list[Any]:
+    message = alert(hostile)
     assert isinstance(TROUBLE, ChannelFailureMessage)
-    return [one, GroupMessage(group_id="g", at=NOW, members=(one, one))]
+    return [message, GroupMessage(group_id="g", at=NOW, members=(message, message))]
 
 
 class _Tags(HTMLParser):
@@ -65,45 +65,47 @@ def strings(value: object) -> list[str]:
         case str():
             return [value]
         case list():
-            return [text for held in value for text in strings(held)]
+            return [text for inner in value for text in strings(inner)]
         case dict():
-            return [text for item in value.items() for held in item for text in strings(held)]
+            return [text for item in value.items() for inner in item for text in strings(inner)]
         case _:
             return []
 
 
-def assert_seen(text: str) -> None:
-    """Nothing in it is unseen, or is no text at all."""
-    found = set(UNSEEN) & set(text.replace("\n", ""))
+def assert_visible(text: str) -> None:
+    """Assert that the text has no invisible characters and no surrogates."""
+    found = set(INVISIBLE) & set(text.replace("\n", ""))
     assert not found, [hex(ord(char)) for char in found]
     text.encode()
 
 
-@pytest.mark.parametrize("bite", BITES.values(), ids=BITES)
-def test_in_slack(bite: str, renderer: Renderer) -> None:
-    for message in messages(bite):
+@pytest.mark.parametrize("hostile", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_hostile_text_is_harmless_in_slack(hostile: str, renderer: Renderer) -> None:
+    for message in messages(hostile):
         shown = message_of(renderer, outgoing(message))
         assert "" == refusal_of({"text": shown.text, "blocks": list(shown.blocks)})
         for text in (shown.text, shown.plain, *strings(list(shown.blocks))):
-            assert_seen(text)
+            assert_visible(text)
             assert "<!" not in text
             assert "<@" not in text
             assert text.count("<http") == text.count("<https://balances.example.com/")
-            assert "49" not in text.replace("49%", "") or "49" in bite
+            assert "49" not in text.replace("49%", "") or "49" in hostile
 
 
-@pytest.mark.parametrize("bite", BITES.values(), ids=BITES)
-def test_in_a_mail(bite: str, renderer: Renderer) -> None:
-    for message, plain in zip(messages(bite), messages(PLAIN), strict=True):
+@pytest.mark.parametrize("hostile", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_hostile_text_is_harmless_in_a_mail(hostile: str, renderer: Renderer) -> None:
+    for message, plain in zip(messages(hostile), messages(PLAIN), strict=True):
         mail, usual = (
             compose(
-                outgoing(told, destination="a@example.com"), renderer, sender=address("balances@example.com")
+                outgoing(content, destination="a@example.com"),
+                renderer,
+                sender=address("balances@example.com"),
             ).message
-            for told in (message, plain)
+            for content in (message, plain)
         )
         assert usual.keys() == mail.keys()
         for value in mail.values():
-            assert_seen(str(value))
+            assert_visible(str(value))
             assert "\n" not in str(value)
         raw = mail.as_bytes()
         assert raw.isascii()
@@ -114,22 +116,24 @@ def test_in_a_mail(bite: str, renderer: Renderer) -> None:
         assert html is not None
         assert usual_html is not None
         for body in (text, html):
-            assert_seen(body.get_content().replace("\r\n", "\n"))
+            assert_visible(body.get_content().replace("\r\n", "\n"))
         tags = set(_Tags(html.get_content()).found)
         assert tags <= set(_Tags(usual_html.get_content()).found) | {("br", ())}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("bite", BITES.values(), ids=BITES)
-def test_in_what_is_posted(bite: str, kind: type[PostingChannel], renderer: Renderer) -> None:
+@pytest.mark.parametrize("hostile", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_hostile_text_is_harmless_in_posts(
+    hostile: str, kind: type[PostingChannel], renderer: Renderer
+) -> None:
     channel = kind("ops", url="http://127.0.0.1/", secret="s" * 32, renderer=renderer, clock=HandClock(NOW))
-    for message in messages(bite):
+    for message in messages(hostile):
         body = channel._post_of(outgoing(message), NOW).body
         assert len(body) <= MAX_BYTES.get(kind, 512_000)
         document = json.loads(body)
-        if kind not in {WebhookChannel, PagerDutyChannel}:  # those get data as it is stored, as JSON
+        if kind not in {WebhookChannel, PagerDutyChannel}:  # these get the data as stored, as JSON
             for text in strings(document):
-                assert_seen(text)
+                assert_visible(text)
         if kind in {DingTalkChannel, WeComChannel}:
             for text in strings(document):
                 assert "](" not in text.replace("](https://balances.example.com/", "")
@@ -137,10 +141,10 @@ def test_in_what_is_posted(bite: str, kind: type[PostingChannel], renderer: Rend
                 assert "@" not in text
 
 
-@pytest.mark.parametrize("bite", BITES.values(), ids=BITES)
-def test_in_the_plain_text_of_apprise(bite: str, renderer: Renderer) -> None:
-    for message in messages(bite):
+@pytest.mark.parametrize("hostile", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
+def test_hostile_text_is_harmless_in_the_plain_text_of_apprise(hostile: str, renderer: Renderer) -> None:
+    for message in messages(hostile):
         content = content_of(outgoing(message), renderer)
         assert "\n" not in content.title
-        assert_seen(content.title)
-        assert_seen(content.text)
+        assert_visible(content.title)
+        assert_visible(content.text)
