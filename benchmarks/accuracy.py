@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py FOLDER
 
-Each series of FOLDER (see series.py) draws down a stock that is topped up when it is low or some hours after it ran
-dry, and that is read every 5, 15 or 60 minutes with gaps. At random moments every forecaster gets the last 28 days of
+Each series of FOLDER (see series.py) draws down a stock that is topped up when it is low or some hours after it reached
+zero, and that is read every 5, 15 or 60 minutes with gaps. At random moments every forecaster gets the last 28 days of
 readings and forecasts how long the present stock will last; the truth is known. Errors are log2((forecast + 1/4 h) /
 (truth + 1/4 h)): 1 is a factor of 2. WIS is the weighted interval score of the 80 % interval in the same unit, lower is
 better; without an interval it is the mean absolute error.
@@ -86,15 +86,15 @@ FORECASTERS: dict[str, Forecaster] = {
 
 
 def questions(start: int, use: np.ndarray, rng: np.random.Generator) -> Iterator[Question]:
-    """Draw one series down three times, from a small, a middling and a big stock, and ask at random moments."""
+    """Draw one series down three times, from a small, a medium and a large stock, and yield questions at random moments."""
     total = np.concatenate([[0], np.cumsum(use)])
     per_day = total[-1] / len(use) * DAY
     for days, step in ((1.5, 1), (5, 3), (15, 12)):
         stock, tops = _walk(total, per_day * days, rng)
-        kept = np.arange(0, len(stock), step)
-        kept = kept[rng.random(len(kept)) > 0.02]
+        readings_at = np.arange(0, len(stock), step)
+        readings_at = readings_at[rng.random(len(readings_at)) > 0.02]
         for i in rng.integers(2 * DAY, len(use) - DAY, QUESTIONS):
-            seen = kept[(kept <= i) & (kept > i - 28 * DAY)]
+            seen = readings_at[(readings_at <= i) & (readings_at > i - 28 * DAY)]
             dry = int(np.searchsorted(total, total[i] + stock[i]))
             expected = stock[i] / max((total[i] - total[max(i - 7 * DAY, 0)]) / min(i, 7 * DAY), 1e-9)
             topped_since = np.any((tops > seen[-1]) & (tops <= i))

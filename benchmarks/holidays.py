@@ -1,10 +1,10 @@
-"""What knowing the holidays is worth: made senders over a Spring Festival and a National Day, with and without them.
+"""The value of a holiday calendar: simulated senders over a Spring Festival and a National Day, with and without it.
 
     python benchmarks/holidays.py [SEED...]
 
 Offices send half on weekends and a third on holidays, shops twice on weekends and half as much again on holidays, and
-banks hardly differ. Errors are of P50 in log2, of runways of 2 to 20 days; "held" is how often P10 to P90 holds them,
-and an order is what 30 days take beyond the balance, at 90 %.
+banks hardly differ. Errors are of P50 in log2, of runways of 2 to 20 days; "held" is how often P10 to P90 contains
+them, and an order is the quantity for 30 days beyond the balance, at 90 %.
 """
 
 import sys
@@ -32,7 +32,7 @@ MOMENTS = {"before": (-6, -3, -1), "within": (1, 2, 4, 6), "after": (9, 10, 12, 
 
 
 def hourly(seed: int, sender: str, begun: datetime, days: int, calendar: HolidayCalendar) -> np.ndarray:
-    """Return what is used in each hour from `begun` on."""
+    """Return the usage of each hour from `begun` on."""
     rng = np.random.default_rng([seed, sorted(SENDERS).index(sender)])
     weekend, holiday = SENDERS[sender]
     per_day = float(np.exp(rng.uniform(np.log(300), np.log(20_000))))
@@ -49,7 +49,7 @@ def hourly(seed: int, sender: str, begun: datetime, days: int, calendar: Holiday
 
 
 def main() -> None:
-    """Play the senders and print what each knowledge makes of them."""
+    """Simulate the senders and print the errors with and without the calendar."""
     seeds = [int(text) for text in sys.argv[1:]] or list(range(100, 110))
     calendar = holidays_of_china(ZONE.key)
     errors: dict[tuple[str, str, bool], list[tuple[float, bool, float, bool]]] = defaultdict(list)

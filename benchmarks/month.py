@@ -4,7 +4,7 @@
 
 Two months of history are imported, then everything is read every quarter of an hour. Finance reads Slack at 10:00 on
 working days and follows `advise`: it moves quota from the pool at once, and what it buys arrives a lead time later. Ops
-stop an attack two hours after its alert. At the end: messages per sender and kind, and what ran dry.
+stop an attack two hours after its alert. At the end: messages per sender and kind, and the balances that reached zero.
 """
 
 import argparse

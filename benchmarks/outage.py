@@ -178,11 +178,11 @@ def report(outage: Outage, folder: Path, times: tuple[float, float, int], chosen
         opened: Sequence[str] = conn.scalars(
             select(alerts.c.wallet).where(alerts.c.kind == "low_balance", alerts.c.category == "industry")
         ).all()
-    told = len({wallet.partition("/")[2] for wallet in opened} & outage.empty)
+    num_alerted = len({wallet.partition("/")[2] for wallet in opened} & outage.empty)
     database.dispose()
     print(f"healthy readings: {done} of {due * len(outage.healthy)} due")
     print(f"gaps between them: median {gaps[len(gaps) // 2]:.0f} s, worst {gaps[-1]:.0f} s")
-    print(f"drops with an alert: {told} of {num_drops}")
+    print(f"drops with an alert: {num_alerted} of {num_drops}")
     print(f"requests: {dict(outage.num_requests)}; most connections open: {outage.most_open}")
 
 

@@ -64,19 +64,19 @@ def serve(num_wallets: int, drop: str) -> None:
 
 
 class Webhook(BaseHTTPRequestHandler):
-    """The receiver of Alertmanager's posts; notes that the fallen wallet was named."""
+    """The receiver of Alertmanager's posts; records when the fallen wallet is in one."""
 
     fell = threading.Event()
 
     def do_POST(self) -> None:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if any(alert["labels"].get("app") == "app-0" for alert in said["alerts"]):
+        posted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if any(alert["labels"].get("app") == "app-0" for alert in posted["alerts"]):
             self.fell.set()
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def measure(folder: Path, num_wallets: int, seconds: float, group_wait: str) -> None:
@@ -126,10 +126,10 @@ def measure(folder: Path, num_wallets: int, seconds: float, group_wait: str) -> 
         print(f"{num_wallets} wallets: {resident:.0f} MB resident, {took:.2f} s of CPU a minute")
         drop.touch()
         begun = time.monotonic()
-        told = Webhook.fell.wait(120)
+        is_notified = Webhook.fell.wait(120)
         print(
             f"from the drop to the webhook: {time.monotonic() - begun:.1f} s"
-            if told
+            if is_notified
             else "no webhook in 120 s"
         )
     finally:

@@ -80,12 +80,12 @@ def main() -> None:
         for start in range(0, count, AT_A_TIME):
             stored = windows(min(AT_A_TIME, count - start), rng)
             began = time.process_time()
-            kept, models = close_hour(stored)
+            closed, models = close_hour(stored)
             hourly += time.process_time() - began
             began = time.process_time()
             known += read(models, rng)
             reading += time.process_time() - began
-            size += sum(map(len, kept))
+            size += sum(map(len, closed))
         each = 1000 / count
         total = (hourly / READINGS_PER_HOUR + reading) * each
         print(

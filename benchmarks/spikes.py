@@ -103,7 +103,7 @@ def judged(series: Series, models: Models, first: np.ndarray, use: np.ndarray, t
 
 
 def points(score: np.ndarray, bar: np.ndarray, memory: np.ndarray, trial: Trial) -> np.ndarray:
-    """Return the points of readings, with what is remembered of spikes that were told."""
+    """Return the points of readings, with the remembered alerts of earlier spikes."""
     bar = bar + PER_ALERT * memory + trial.shift
     far = far_above(bar, np.float64(300.0 * trial.every), memory, bursty=trial.bursty)
     return points_of(score, bar, far)
@@ -114,18 +114,18 @@ def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
     first = np.arange(0, len(series.use) // trial.every * trial.every, trial.every)
     use = series.use[: first.size * trial.every].reshape(-1, trial.every).sum(1)
     spikes = judged(series, series.models[first // READINGS], first, use, trial)
-    told: list[int] = []
+    reported: list[int] = []
     evidence, memory = np.zeros(len(first), int), np.zeros(len(first))
     gathered, is_open = 0, False
     for i, at in enumerate(first.tolist()):
-        memory[i] = remembered((at - when) / DAY for when in told)
+        memory[i] = remembered((at - when) / DAY for when in reported)
         evidence[i] = gathered
         if at >= DAY:
             gathered = gather(gathered, int(points(spikes.score[i], spikes.bar[i], memory[i], trial)))
         if gathered >= SPIKING and not is_open:
-            told.append(at)
+            reported.append(at)
         is_open = gathered >= SPIKING or (is_open and gathered > 0)
-    return len(told), evidence, memory
+    return len(reported), evidence, memory
 
 
 def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, trial: Trial) -> np.ndarray:
@@ -167,7 +167,7 @@ def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, 
 
 def measure(series: Series, trial: Trial) -> list[float]:
     """Return one row of the table."""
-    told, evidence, memory = operate(series, trial)
+    reported, evidence, memory = operate(series, trial)
     five, twenty = (found(series, times, evidence, memory, trial) for times in (5, 20))
     parts = [
         float(((at > 0) & (at <= latest)).mean())
@@ -175,7 +175,7 @@ def measure(series: Series, trial: Trial) -> list[float]:
         for at in (five, twenty)
         if at.size
     ]
-    return [told / (len(series.use) / DAY - 1) * 91, *(parts or [np.nan] * 4)]
+    return [reported / (len(series.use) / DAY - 1) * 91, *(parts or [np.nan] * 4)]
 
 
 def line(name: str, row: list[float]) -> str:

@@ -198,7 +198,7 @@ def measure_reads(database: Database, wallet_ids: list[int]) -> dict[str, float]
 
 
 def pack_all(database: Database, now: datetime = START) -> None:
-    """Pack what is over, and print what it took."""
+    """Pack all complete days, and print the cost."""
     cpu, num_rows, longest, last = time.process_time(), 0, 0.0, time.perf_counter()
     for gone in pack(database, now=now):
         num_rows += gone
@@ -209,7 +209,7 @@ def pack_all(database: Database, now: datetime = START) -> None:
         with psycopg.connect(
             database.url.set(drivername="postgresql").render_as_string(False), autocommit=True
         ) as conn:
-            conn.execute("VACUUM FULL")  # what rows have left is used again; here it is to be seen
+            conn.execute("VACUUM FULL")  # the space of deleted rows is reused; here it must show
 
 
 def show_sizes(database: Database, before: dict[str, int], num_years: int, how: str) -> None:

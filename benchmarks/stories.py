@@ -1,4 +1,4 @@
-"""The days on which users look at the bot, from start to end: a burst, a drain, a start, a month's end, a wrong
+"""Days on which users look at the bot, from start to end: a burst, a drain, a start, a month's end, a wrong
 reading.
 
     python benchmarks/stories.py                      lists them
@@ -284,7 +284,7 @@ def payday(story: Story) -> None:
 
 
 def plan_not_sent(story: Story) -> None:
-    """8,000 are announced, and nobody sends them."""
+    """8,000 are announced and not sent."""
     story.stage.left[SHOP] = 13_000
     story.history()
     story.announce(8_000)
@@ -304,7 +304,7 @@ def plan_doubled(story: Story) -> None:
 
 
 def odds_and_ends(story: Story) -> None:
-    """Two categories low at once, a refund, a transfer, the pool dry, a category switched off, a removed wallet."""
+    """Two low categories together, a refund, a transfer, an empty pool, a category without quota, a wallet removed."""
     stage, market = story.stage, BalanceKey(SHOP.wallet, Category.MARKET)
     pool = BalanceKey(POOL, Category.INDUSTRY)
     stage.left[SHOP], stage.left[market], stage.left[pool] = 2_500, 1_500, 20_000
@@ -334,8 +334,8 @@ def odds_and_ends(story: Story) -> None:
 
 
 STORIES: dict[str, Callable[[Story], None]] = {
-    told.__name__: told
-    for told in (
+    play.__name__: play
+    for play in (
         mailing, announced, goes_live, doubles, tenfold, month_end, drain, small_drain, wrong_reading, wrong_twice,
         universal, once_a_day, pool, payday, plan_not_sent, plan_doubled, odds_and_ends,
     )
@@ -350,13 +350,13 @@ def main() -> None:
     parser.add_argument("stories", nargs="*")
     parser.add_argument("--language", default="en")
     asked = parser.parse_args()
-    for name, told in STORIES.items():
+    for name, play in STORIES.items():
         if not asked.stories:
-            print(f"{name:14} {told.__doc__}")
+            print(f"{name:14} {play.__doc__}")
         elif name in asked.stories or "all" in asked.stories:
-            print(f"\n======== {name}: {told.__doc__}\n", flush=True)
+            print(f"\n======== {name}: {play.__doc__}\n", flush=True)
             with stage(["shop"], at(FIRST), language=asked.language) as played:
-                told(Story(played))
+                play(Story(played))
 
 
 if __name__ == "__main__":

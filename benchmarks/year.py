@@ -1,11 +1,11 @@
-"""Pages and commands with a year of history and past alerts of many wallets behind them.
+"""Pages and commands with a year of history and past alerts of many wallets.
 
     python -m benchmarks year [--wallets 10000] [--shapes 20]
 
-The year is made for a few wallets, as `store` does it, and copied to all others, as their usage models are. Each wallet
-has had four alerts. Prints kilobytes and the median and slowest of three requests of every page, in milliseconds, and the
-seconds and CPU seconds of every command in a process of its own. Exits with 1 if a page takes a second or more, or
-a command ten.
+The year is generated for a few wallets, like in `store`, and copied with its usage models to all others. Each wallet
+has four past alerts. Prints kilobytes and the median and slowest of three requests of every page, in milliseconds, and
+the seconds and CPU seconds of every command in a separate process. Exits with 1 if a page takes a second or more, or a
+command ten.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def configure(folder: Path, watched: list[WalletName]) -> Settings:
 
 
 def copy_year(database: Database, *, shapes: int, wanted: int) -> None:
-    """Copy the past and the models of the first wallets to all others."""
+    """Copy the history and the models of the first wallets to all others."""
     history = (usage.PACKED.rows, usage.PACKED.days, readings.PACKED.rows, readings.PACKED.days)
     for table in (*history, tables.burn_models):
         others = ", ".join(column.name for column in table.columns if column.name != "wallet_id")
@@ -73,7 +73,7 @@ def copy_year(database: Database, *, shapes: int, wanted: int) -> None:
             "WHERE more + :shapes < :wanted) "
             f"INSERT INTO {table.name} (wallet_id, {others}) SELECT wallet_id + more AS wallet_id, {others} "
             f"FROM (SELECT * FROM {table.name} WHERE wallet_id <= :shapes) JOIN copies "
-            f"WHERE wallet_id + more <= :wanted ORDER BY {key}"  # rows in the table's own order are quick to insert
+            f"WHERE wallet_id + more <= :wanted ORDER BY {key}"  # rows in the order of the primary key are quick to insert
         )
         with database.write() as conn:
             conn.execute(text(copy), {"shapes": shapes, "wanted": wanted})
@@ -165,10 +165,10 @@ def measure_commands(folder: Path, wallet: WalletName, now: datetime) -> bool:
             stderr=subprocess.PIPE,
         )
         assert process.stderr is not None
-        said = process.stderr.read()
+        error_output = process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
         took = time.perf_counter() - began
-        failed = f"  exit {os.waitstatus_to_exitcode(status)} {said[-100:]!r}" if status else ""
+        failed = f"  exit {os.waitstatus_to_exitcode(status)} {error_output[-100:]!r}" if status else ""
         quick &= took < SLOW_COMMAND
         print(
             f"{' '.join(command):<62}{took:>9.2f}{used.ru_utime + used.ru_stime:>8.2f}{failed}",

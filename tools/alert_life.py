@@ -76,18 +76,18 @@ _CAPTION = """(text) => {
 
 
 class Recorder(Room):
-    """A channel that keeps the messages that it was sent."""
+    """A channel that records its messages."""
 
     outgoing: list[OutgoingMessage]
 
     def put(self, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """Keep the message, too."""
+        """Record the message."""
         self.outgoing = [*getattr(self, "outgoing", []), outgoing]
         return super().put(outgoing)
 
 
 def main() -> None:
-    """Play the story and draw it."""
+    """Simulate the alert and draw it."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         database = Database(f"sqlite:///{folder}/balancebot.db")
         database.upgrade()

@@ -96,15 +96,15 @@ def faults(catalogue: Catalog) -> Iterator[str]:
     for message in catalogue:
         if not message.id:
             continue
-        said = [message.string] if isinstance(message.string, str) else list(message.string or ())
+        texts = [message.string] if isinstance(message.string, str) else list(message.string or ())
         if message.fuzzy:
             yield f"fuzzy: {message.id!r}"
-        elif not said or not all(said):
+        elif not texts or not all(texts):
             yield f"untranslated: {message.id!r}"
         elif any(
             not figures(str(text)) <= allowed(message)
             or not allowed(message, least=True) <= figures(str(text))
-            for text in said
+            for text in texts
         ):
             yield f"other figures: {message.id!r} = {message.string!r}"
 

@@ -1,4 +1,4 @@
-"""Walks the way of a newcomer with a stopwatch: from an empty folder to the first alert, by the README's own commands.
+"""Measures the way of a newcomer from an empty folder to the first alert, with the commands of the README.
 
     python tools/walk.py            # clones, installs, runs the commands below "Start", and prints the seconds of each step
     python tools/walk.py --list     # prints the commands only
@@ -27,7 +27,7 @@ PATIENCE = 600.0
 
 
 def commands() -> tuple[list[str], str, list[str]]:
-    """Return the README's commands: those that install, the one that simulates an account, those that watch it."""
+    """Return the README's commands: those for the installation, the simulator, and the bot."""
     start = (ROOT / "README.md").read_text().partition("\n## Start\n")[2].partition("\n## ")[0]
     first, simulate, watch = (
         [line.partition("  #")[0].strip() for line in block.splitlines()]
@@ -46,7 +46,7 @@ class Walk:
         self.steps: list[tuple[str, float]] = []
 
     def do(self, name: str, step: Callable[[], Any]) -> Any:
-        """Take a step, and print how long it took."""
+        """Run a step, and print its duration."""
         began = time.monotonic()
         answer = step()
         self.steps.append((name, time.monotonic() - began))
@@ -68,7 +68,7 @@ class Walk:
         return done.stdout
 
     def start(self, line: str, log: Path, running: ExitStack) -> subprocess.Popen[bytes]:
-        """Run one line in a terminal of its own, until the end of the walk."""
+        """Run one line in a separate process until the end of the walk."""
         file = running.enter_context(log.open("wb"))
         process = subprocess.Popen(
             ["bash", "-c", f"{ACTIVATE} && exec {line}"],
@@ -93,7 +93,7 @@ def until(holds: Callable[[], Any], process: subprocess.Popen[bytes], log: Path)
 
 
 def status_of(page: str) -> int:
-    """Return the status of a page; 0 if nobody answers."""
+    """Return the status of a page; 0 without an answer."""
     try:
         with urllib.request.urlopen(page, timeout=10) as answer:
             return int(answer.status)
@@ -102,7 +102,7 @@ def status_of(page: str) -> int:
 
 
 def walk(folder: Path) -> None:
-    """Go the whole way in an empty folder."""
+    """Run all steps in an empty folder."""
     (make, install), simulate, (*prepare, run) = commands()
     steps = Walk(folder / "balancebot")
     clone = f"git clone --quiet {ROOT} balancebot"
