@@ -58,7 +58,7 @@ SETTINGS = Settings(
     },
     web=WebConfig(public_url="http://127.0.0.1", secret_key=Secret("key")),
 )
-"""The settings of a world; the accounts are those whose wallets its source answers for."""
+"""The settings of a world; its accounts are added by the wallets of its source."""
 
 
 class Killed(BaseException):
@@ -91,7 +91,7 @@ class SentMessage:
     below: str | None
     broadcast: bool
     edits: list[Message] = field(default_factory=list)
-    """Its contents after each edit."""
+    """The contents after each edit."""
 
 
 Outcome = Callable[["FakeChannel", OutgoingMessage], MessageRef | ChannelError]
@@ -230,7 +230,7 @@ def killed_after(channel: FakeChannel, outgoing: OutgoingMessage) -> MessageRef 
 
 
 class BrokenDatabase(Database):
-    """A database that fails when told to."""
+    """A database with failures that tests switch on."""
 
     def __init__(self, inner: Database) -> None:
         self._inner = inner

@@ -279,7 +279,7 @@ HOSTILE = {
         b"\x14\x00\x00\x00\x08\x00", b"\x14\x00\x00\x00\x63\x00"
     ),
 }
-"""Workbooks that once took a minute, a GB, or ended in a traceback."""
+"""Workbooks that once needed a minute or 1 GB, or ended in a traceback."""
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -32,7 +32,9 @@ class DatabaseFile:
         self._path = Path(path)
         # once: pathlib interns the parts of a new path. If every transaction made these anew, the interpreter would rebuild
         # its table of interned strings, 4 MB, again and again, and the heap would grow by holes of that size
-        self._wal, self._index = (self._path.with_name(self._path.name + ending) for ending in ("-wal", "-shm"))
+        self._wal, self._index = (
+            self._path.with_name(self._path.name + ending) for ending in ("-wal", "-shm")
+        )
         self._lock = threading.Lock()
         self._handle: int | None = None
         self._identity: tuple[int, int] | None = None

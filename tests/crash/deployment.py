@@ -50,7 +50,7 @@ _FORKING.set_forkserver_preload(
     ]
 )
 _MIGRATING = threading.Lock()
-"""Alembic keeps its state in globals: two deployments of one process must not migrate at the same time."""
+"""Alembic has global state: two deployments of one process must not migrate at the same time."""
 
 
 class Deployment:

@@ -31,7 +31,7 @@ class Level(IntEnum):
 
 
 _STEADY = 2
-"""How often a day an alert may open, or worsen to one severity, without being recovering for hours before its end."""
+"""How often a day an alert may open, or worsen to one severity, before it recovers only after hours."""
 
 Transition = tuple[str, str]
 """A reason and the new severity."""

@@ -34,7 +34,7 @@ class Reconciliation:
     num_merged: int
     """How many deliveries were merged into others of the same destination."""
     num_mails_twice: int
-    """Mails that came again with the same `Message-ID`."""
+    """Mails that arrived again with the same `Message-ID`."""
     num_flapping: int
     """Alerts of balances that flapped."""
     num_recovering: int
@@ -157,17 +157,19 @@ class _Sent:
 
     def repeats(self) -> Iterator[str]:
         """Yield the messages beyond the one of each delivery."""
-        kept = {root.id for root in self._roots.values() if root is not None and root.state == "delivered"}
+        delivered = {
+            root.id for root in self._roots.values() if root is not None and root.state == "delivered"
+        }
         for delivery_id, times in self._num_in_slack.items():
             if times > 1:
                 yield f"delivery {delivery_id} is in Slack {times} times"
-            if delivery_id not in kept:
+            if delivery_id not in delivered:
                 yield f"delivery {delivery_id} is in Slack although another contains it"
         ids = {
             _message_id(row)
             for delivery_id, row in self._sent.items()
             # mails can't be searched for: one that was twice in doubt may have arrived, and is part of a later one as well
-            if row.channel == _EMAIL and (delivery_id in kept or self._doubts.get(delivery_id, 0) > 1)
+            if row.channel == _EMAIL and (delivery_id in delivered or self._doubts.get(delivery_id, 0) > 1)
         }
         yield from (
             f"a mail {mail} came although another contains the same" for mail in self.mails if mail not in ids

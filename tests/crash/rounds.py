@@ -14,7 +14,7 @@ from tests.crash.interruptions import Interruption, InterruptionKind
 from tests.crash.reconcile import Reconciliation, reconcile
 
 _PATIENCE = 600.0
-"""Seconds until a deployment must have settled, also on a machine that others keep busy."""
+"""Seconds until a deployment must have settled, also on a busy machine."""
 _BOUNDARY_TIMEOUT = 6.0
 """Seconds."""
 _HOUR_PASSES = 0.25
@@ -22,7 +22,7 @@ _HOUR_PASSES = 0.25
 _FAULT_SHARE = 0.5
 """The share of interruptions before which another fault is injected."""
 _NUM_CHANGING = 6
-"""So many balances change, and flap before long; the others stay."""
+"""The number of balances that change, and soon flap; the others stay."""
 _MINOR_BOUNDARIES = (
     "workers",
     "cycle.make_due_if_clock_went_back",

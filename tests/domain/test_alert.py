@@ -378,8 +378,13 @@ def test_a_reminder_waits_a_day_after_the_clock_was_ahead(ahead, reminded_after)
 
 def test_a_top_up_that_is_not_enough_is_reported_and_changes_nothing_else():
     alert = acknowledge(an_alert(CRITICAL, CRITICAL), by="finance", note="", now=NOON, expects_by=LATER)
-    told = top_up(alert, 60_000, silenced=False)
-    assert (Reason.TOPPED_UP, 60_000, True, alert) == (told.reason, told.arrived, told.edit, told.alert)
+    transition = top_up(alert, 60_000, silenced=False)
+    assert (Reason.TOPPED_UP, 60_000, True, alert) == (
+        transition.reason,
+        transition.arrived,
+        transition.edit,
+        transition.alert,
+    )
 
 
 @pytest.mark.parametrize(
@@ -394,8 +399,8 @@ def test_a_top_up_that_is_not_enough_is_reported_and_changes_nothing_else():
 def test_a_top_up_is_not_reported_for_alerts_that_are_not_notified_silenced_waiting_or_calm(
     alert, silenced, quiet_below
 ):
-    told = top_up(alert, 60_000, silenced=silenced, quiet_below=quiet_below)
-    assert (None, False) == (told.reason, told.edit)
+    transition = top_up(alert, 60_000, silenced=silenced, quiet_below=quiet_below)
+    assert (None, False) == (transition.reason, transition.edit)
 
 
 SPIKE = replace(an_alert(CRITICAL, CRITICAL), subject=replace(SUBJECT, kind=AlertKind.BURN_SPIKE))

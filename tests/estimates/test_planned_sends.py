@@ -162,8 +162,8 @@ def test_adding_and_removing_a_planned_send_are_in_the_audit_log(world, sends):
         before=picture,
     )
     with world.database.read() as conn:
-        kept = [replace(entry, id="") for entry in audit.newest(conn, limit=10)]
-    assert [expected, replace(expected, at=NOON, act=Act.ADD_PLAN, before=None, after=picture)] == kept
+        entries = [replace(entry, id="") for entry in audit.newest(conn, limit=10)]
+    assert [expected, replace(expected, at=NOON, act=Act.ADD_PLAN, before=None, after=picture)] == entries
     assert plan == removed
     assert () == sends.standing()
 

@@ -260,9 +260,9 @@ def test_a_runway_without_a_range_is_shown_once(world, explained):
     (story,) = explained().balances
     endless = Runway(p10=math.inf, p50=math.inf, p90=math.inf, judged=math.inf)
     view = replace(story.view, estimate=Estimate(burn_per_day=3.0, runway=endless))
-    told = replace(explained(), balances=(replace(story, view=view),))
+    changed = replace(explained(), balances=(replace(story, view=view),))
 
-    assert "Usage: 3 a day; lasts more than a year." in text(told).splitlines()
+    assert "Usage: 3 a day; lasts more than a year." in text(changed).splitlines()
 
 
 def test_the_owner_is_shown_with_the_row_that_names_it(world, explained):

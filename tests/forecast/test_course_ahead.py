@@ -66,7 +66,7 @@ def test_a_trajectory_is_steep_by_day_and_flat_by_night() -> None:
 def test_a_trajectory_ends_where_the_runways_end() -> None:
     dice = np.random.default_rng(7)
     uneven = model(dice.gamma(0.5, 20.0, WINDOW_HOURS).tolist())
-    told = forecast(
+    forecasts = forecast(
         uneven,
         balances=np.array([3000.0]),
         observed_at=np.array([NOW.timestamp()]),
@@ -75,9 +75,9 @@ def test_a_trajectory_ends_where_the_runways_end() -> None:
         confidence=0.75,
     ).estimates()[0]
     levels = trajectory(uneven, 3000, until=timedelta(days=30))
-    assert told.runway is not None
+    assert forecasts.runway is not None
     for name in ("p10", "p50", "p90"):
-        assert emptied(levels, name) == pytest.approx(getattr(told.runway, name), rel=0.03), name
+        assert emptied(levels, name) == pytest.approx(getattr(forecasts.runway, name), rel=0.03), name
     assert (0, 0, 0) == (levels[-1].p10, levels[-1].p50, levels[-1].p90)
     assert levels[-2].p90 > 0
 

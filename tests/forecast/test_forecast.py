@@ -151,8 +151,8 @@ def test_hours_since_the_model_was_fitted_count_as_if_it_were_fitted_again(late:
         open_use=np.array([float(use[-late:].sum())]),
         open_exposure=np.array([float(late)]),
     )
-    anew = ask([daily()], [3000.0])
-    assert (anew.burn_per_day[0], anew.p50[0]) == pytest.approx(
+    fitted_again = ask([daily()], [3000.0])
+    assert (fitted_again.burn_per_day[0], fitted_again.p50[0]) == pytest.approx(
         (answer.burn_per_day[0], answer.p50[0]), rel=0.08
     )
 

@@ -15,7 +15,7 @@ from balancebot.forecast.series import fit_series, forecast_series
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 CALENDAR = holidays_of_china(SHANGHAI.key)
 BEGUN = datetime(2026, 1, 5, tzinfo=SHANGHAI)
-"""A Monday; Spring Festival is from 15 to 23 February, and the 14th and the 28th, Saturdays, are worked."""
+"""A Monday; Spring Festival is from 15 to 23 February, and the Saturdays 14 and 28 February are working days."""
 
 
 def per_day(day: date) -> int:

@@ -78,7 +78,9 @@ def test_a_sender_with_past_bursts_needs_a_larger_order(more: dict[str, object])
 
 
 def test_twenty_times_the_usage_is_a_spike_until_many_such_alerts_were_sent() -> None:
-    assert [2, 2, -2] == [points(model(), 210.0, alerts=np.array([told])) for told in (0.0, 3.0, 5.0)]
+    assert [2, 2, -2] == [
+        points(model(), 210.0, alerts=np.array([num_alerts])) for num_alerts in (0.0, 3.0, 5.0)
+    ]
 
 
 def test_a_planned_send_does_not_count_for_a_spike() -> None:

@@ -107,7 +107,7 @@ class OddServer:
     body: bytes = b""
     url: str = ""
     replies: list[bytes] = field(default_factory=list)
-    """By a mail server, to its greeting and to each command."""
+    """The replies of a mail server: its greeting and one per command."""
 
 
 class _OverHttp(socketserver.StreamRequestHandler):

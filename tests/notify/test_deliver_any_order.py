@@ -49,9 +49,9 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.bench = Bench(self.database, group_over=2)
         self.under_way: list[OutgoingMessage] = []
         self.decided: dict[int, list[str]] = {}
-        """By alert the notes of all that was decided, in order; every note is unique."""
+        """Per alert, the notes of all decisions in order; every note is unique."""
         self.last_notification: dict[int, str] = {}
-        """By alert the note of what must have been received in the end, or something later."""
+        """Per alert, the note that must have been received in the end, or a later one."""
         self.closed: set[int] = set()
 
     def _decide(self, alert_id: int, reason: Reason | None) -> None:

@@ -37,7 +37,7 @@ WITH_MARKUP = (
     "hostile",
 )
 MAX_MAIL = 102_000
-"""Gmail cuts what is longer."""
+"""Gmail cuts longer mails."""
 VOID = {"meta", "br", "img", "hr", "link", "input"}
 
 every_message = pytest.mark.parametrize("name", ALL_MESSAGES)

@@ -13,7 +13,7 @@ from balancebot.store.tables import hourly_use, snapshots
 from tests.world import SHOP, HandClock, World, industry
 
 sqlite_alone = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""Of tests with many readings, in which what the databases do differently shows nothing."""
+"""For tests with many readings that don't depend on the database."""
 
 
 @pytest.fixture

@@ -479,7 +479,7 @@ class LossyDatabase(Database):
         self._inner = inner
         self.is_sqlite = inner.is_sqlite
         self.outcomes: list[bool | None] = []
-        """What becomes of the coming transactions: kept and never answered (True), lost (False), or nothing."""
+        """The results of the next transactions: committed without an answer (True), lost (False), or normal."""
 
     def read(self):
         return self._inner.read()

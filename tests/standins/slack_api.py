@@ -64,7 +64,7 @@ class Fault:
     delay: float = 0.0
     done: bool = False
     without: str = ""
-    """A key that the answer lacks, as if somebody else had written it."""
+    """A key that is missing in the answer, as if it came from another service."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,16 +96,16 @@ class SlackStandIn:
         self.app_token = "xapp-standin"
         self.groups: dict[str, list[str]] = {}
         self.users: dict[str, dict[str, Any] | None] = {}
-        """What is particular about people's profiles; None = Slack knows no such user. Everybody else is a member."""
+        """Special fields of profiles; None = an unknown user. Everyone else is a member."""
         self.scopes = scopes
         self.rooms: dict[str, Room] = {}
         self.calls: list[Call] = []
         self.page_size = 1000
         self.webhook_room = ""
         self.answers_the_dead = False
-        """Whether it takes answers to a message that was deleted; Slack does where a thread was left behind."""
+        """Whether replies to a deleted message are accepted; Slack accepts them if the message had a thread."""
         self.lets_edit = True
-        """Whether messages may still be edited: a workspace may allow that for a time only."""
+        """Whether messages may still be edited; a workspace may limit the time for edits."""
         self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self._last_ts = 0.0
         self._loop = asyncio.new_event_loop()
@@ -378,10 +378,10 @@ class SlackStandIn:
 
     def _new_message(self, params: dict[str, Any]) -> dict[str, Any]:
         self._last_ts = max(SystemClock().now().timestamp(), self._last_ts + 0.000001)
-        kept: dict[str, Any] = {
+        stored: dict[str, Any] = {
             key: params[key] for key in ("text", "blocks", "attachments", "metadata") if key in params
         }
-        return {"type": "message", "bot_id": "B00000000", "ts": f"{self._last_ts:.6f}", **kept}
+        return {"type": "message", "bot_id": "B00000000", "ts": f"{self._last_ts:.6f}", **stored}
 
     def _update(self, params: dict[str, Any]) -> dict[str, Any]:
         room = self._find(params.get("channel", ""))

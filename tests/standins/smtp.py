@@ -57,7 +57,7 @@ class SmtpStandIn:
         self.security = security
         self.users = users
         self.refusal: str | None = None
-        """What a log-in that is refused is answered with; None: the usual words."""
+        """The reply to a refused log-in; None: the usual reply."""
         self._smtputf8 = smtputf8
         self._refused: dict[str, str] = {}
         self._replies: defaultdict[str, list[str]] = defaultdict(list)

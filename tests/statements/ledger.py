@@ -39,7 +39,7 @@ class Purchase:
     wallet: WalletName
     messages: int
     hidden: int
-    """Sent between the two readings around it: the top-up shows so much less."""
+    """Usage between the two readings around the purchase: the top-up looks smaller by this."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Company:
     truth: dict[tuple[str, WalletName], Truth] = field(default_factory=lambda: defaultdict(Truth))
     purchases: list[Purchase] = field(default_factory=list)
     unread_ends: set[tuple[str, str]] = field(default_factory=set)
-    """Months and accounts of which an end lies within a gap: nobody can tell what was used before and after it."""
+    """Months and accounts with an end within a gap: usage before and after it can't be separated."""
 
     def rounds(self) -> Iterator[tuple[int, Mapping[WalletName, Readings]]]:
         """Yield the readings of each instant; a wallet in a gap is left out."""

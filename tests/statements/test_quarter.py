@@ -21,7 +21,7 @@ from tests.statements.ledger import Company
 pytestmark = pytest.mark.slow
 
 ZONE = ZoneInfo("Africa/Casablanca")
-"""Its clocks go back in February 2026 and forward in March."""
+"""The clocks of this zone go back in February 2026 and forward in March."""
 START = datetime(2025, 12, 30, tzinfo=UTC)
 MONTHS = [date(2026, month, 1) for month in (1, 2, 3)]
 

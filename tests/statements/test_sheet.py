@@ -50,7 +50,7 @@ ROWS = (
     ),
 )
 SUMS = [50_800, 100_000, 10_000, 10_000, 3, 503, 1_000, 151_300]
-"""From the opening to the closing; what was there when a wallet was first read is unexplained."""
+"""From the opening to the closing balance; the balance at a wallet's first reading is unexplained."""
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def hourly(start: datetime, values: Sequence[int | Absent]) -> list[tuple[dateti
 
 
 NOVEMBER = datetime(2026, 10, 31, 16, tzinfo=UTC)
-"""As it begins in Shanghai."""
+"""The begin of the month in Shanghai."""
 
 
 def test_a_month_shows_purchases_transfers_usage_and_the_closing_balance(database: Database) -> None:

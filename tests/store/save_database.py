@@ -32,7 +32,7 @@ from tests.world import SETTINGS, SHOP, World, industry
 
 SAVED = Path(__file__).parent / "saved"
 LAST = WalletName("acme/many-last")
-"""A wallet whose alert has opened and waits to be sent."""
+"""A wallet with an opened alert whose message is pending."""
 BY = Actor(name="ada", via=Via.CLI)
 
 

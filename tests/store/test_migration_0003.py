@@ -21,7 +21,7 @@ OLD: dict[str, dict[str, Any]] = {
     row["name"]: row["facts"]
     for row in map(json.loads, Path(__file__).with_name("messages_of_0002.jsonl").read_text().splitlines())
 }
-"""Facts as an older version wrote them."""
+"""Facts as an older version stored them."""
 ALERTS = [name for name, facts in OLD.items() if facts["type"] == "AlertFacts"]
 _AT = "2026-11-24 09:12:00.000000"
 

@@ -25,7 +25,7 @@ QUIETLY = (
 
 
 PASSWORD = "a long secret"
-"""Of every user whom the tests' pages know."""
+"""The password of every user in the tests of the pages."""
 
 
 def log_in(page: Page, role: Role) -> Page:

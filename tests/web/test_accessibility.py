@@ -25,7 +25,7 @@ LOOKS: dict[str, tuple[Literal["light", "dark"], int]] = {
     "en": ("light", 1280),
     "zh-CN": ("dark", PHONE),
 }
-"""Colours and rooms are the same in either language, so each is looked at in one scheme."""
+"""Colours and sizes don't depend on the language, so each language is checked in one colour scheme."""
 BY = Actor(name="finance", via=Via.PAGE)
 SCOPE = Scope(CHECKOUT, Category.INDUSTRY)
 OPEN_TO_ALL = {"log-in": "/login", "missing": "/nothing"}

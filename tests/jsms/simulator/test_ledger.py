@@ -56,7 +56,7 @@ def test_usage_over_full_weeks_is_that_of_the_scenario():
 def test_usage_is_lower_at_night_and_at_the_weekend():
     ledger = Ledger(scenario(noise=0.0, daily=0.9, weekly=0.8), started_at=START)
 
-    def used(day, hour):  # Shanghai's clock
+    def used(day, hour):  # in Shanghai
         at = datetime(2026, 11, day, hour, tzinfo=UTC) - 8 * HOUR
         return industry(ledger, at) - industry(ledger, at + HOUR)
 

@@ -9,7 +9,7 @@ from balancebot.notify.slack.payloads import EXPECTED, NOTE, QUANTITY, TOP_UP_FO
 _stamps = itertools.count(1)
 ONCALL = {"id": "U000ONCALL", "username": "oncall", "name": "oncall", "team_id": "T000"}
 PARTNER = {"id": "U00PARTNER", "username": "partner", "name": "partner", "team_id": "T999"}
-"""Somebody of another workspace, in a channel that both share."""
+"""A person of another workspace, in a shared channel."""
 
 
 def click(

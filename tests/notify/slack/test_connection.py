@@ -18,7 +18,7 @@ from tests.notify.slack.envelopes import click, command
 from tests.standins.slack_api import Fault
 
 HURRIED = timedelta(seconds=0.4)
-"""A heartbeat that finds dead sockets quickly, and may find one dead that is alive: the machine was slow."""
+"""A heartbeat that detects dead sockets quickly; on a slow machine it may consider a live one dead."""
 
 
 def test_a_dead_socket_that_looks_open_is_replaced(desk: Desk) -> None:

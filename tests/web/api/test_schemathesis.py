@@ -24,7 +24,7 @@ from tests.web.api.conftest import token_of
 from tests.web.conftest import Desk
 
 MOST = os.environ.get("SCHEMATHESIS_EXAMPLES", "4")
-"""Invented requests of a route and phase, beside those at its bounds; more find more, and take longer."""
+"""Generated requests per route and phase, besides those at its bounds; more find more, and take longer."""
 
 
 def _run(desk: Desk, folder: Path, *options: str, token: str | None) -> list[tuple[str, str, int]]:
