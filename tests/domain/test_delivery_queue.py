@@ -164,6 +164,11 @@ class TestOfAGroup:
 
         assert [(REPLY, "1", ["1", "2"])] == sends(result)
 
+    def test_members_not_sent_yet_have_their_own_replies_if_the_group_itself_has_none(self) -> None:
+        result = planned(waits("1", REPLY, 1), waits("2", REPLY, 2), place=self.member, group=STANDS)
+
+        assert [(REPLY, "1", ["1"]), (REPLY, "2", ["2"])] == sends(result)
+
     def test_a_member_whose_group_message_was_deleted_gets_a_separate_message(self) -> None:
         gone = MessagePlace(exists=False, notified=True)
 
