@@ -3,7 +3,8 @@ faults?
 
 Makes one fault at a time in a copy of the package (a comparison, an operator, a number, a condition, a returned value),
 runs the tests against the copy, and prints each fault that no test noticed. Exits with 1 below 85 %. A folder stands for
-all its files: `balancebot/forecast tests/forecast --every 16` tries a sample of their faults, `--first 7` another one.
+all its files: `balancebot/forecast tests/forecast --every 16` tries a sample of their faults, `--first 7` another one. The
+tests run in the given order, up to the first that notices the fault.
 """
 
 import argparse
@@ -109,8 +110,8 @@ def main() -> int:
         for file, number in tried:
             line, what, faulty = fault(sources[file], number)
             Path(folder, file).write_text(faulty)
-            tests = [*_named_after(file, options.tests), *options.tests]
-            if _cpu_seconds(folder, tests, limit=limit) is not None:
+            stages = [_named_after(file, options.tests), *([tests] for tests in options.tests)]
+            if all(_cpu_seconds(folder, stage, limit=limit) is not None for stage in stages if stage):
                 survivors += 1
                 print(f"{file}:{line}: {what}", flush=True)
             Path(folder, file).write_text(sources[file])
@@ -120,7 +121,7 @@ def main() -> int:
 
 
 def _named_after(file: Path, tests: Sequence[str]) -> list[str]:
-    """Return the test files that are named after a file: run first, they notice most faults of it within a second."""
+    """Return the test files that are named after a file: they notice most of its faults, and run first."""
     return [str(found) for folder in tests for found in sorted(Path(folder).glob(f"test_{file.stem}*.py"))]
 
 

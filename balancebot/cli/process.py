@@ -118,17 +118,22 @@ def use_one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+_M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 """From glibc's <malloc.h>."""
+_LARGE = 256 * 1024
 
 
 def share_one_heap() -> None:
-    """Make all threads share one heap; glibc gives each its own. Call it before any thread starts. Only for glibc.
+    """Make all threads share one heap, and keep large arrays out of it. Call it before any thread starts. Only for glibc.
 
-    Saves 20 MB: the daemon has 111 MB with it and 131 MB without, at 1,000 wallets.
+    glibc gives each thread a heap of its own. One for all saves 20 MB: the daemon has 111 MB with it and 131 MB without,
+    at 1,000 wallets. And glibc raises the size up to which freed memory stays in the heap, up to 32 MB, so that arrays
+    leave holes. A fixed size saves 5 MB after 2,600 cycles of a soak, which has 160 MB with it and 165 MB without.
     """
     import ctypes  # lazy: only `run` needs it, and `--help` must be quick
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
