@@ -5,18 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from balancebot.app import App, build_app
 from balancebot.config import AccountConfig, AppConfig, Secret
-from balancebot.domain.balance import Absent, Reading, Readings, Snapshot, WalletName
+from balancebot.domain.balance import Absent, Category, Reading, Readings, Snapshot, WalletName
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import verbatim
 from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
-from balancebot.store import tables, wallets
+from balancebot.store import alerts, tables, wallets
 from balancebot.store.database import Database
 from tests.outbox_bench import NOON, SETTINGS, FakeChannel, HandClock, SentMessage
 from tests.patience import PATIENCE
@@ -182,6 +182,24 @@ class World:
                     .order_by(tables.notifications.c.id)
                 )
             )
+
+    def alert_id(self) -> str:
+        """Return the id of the only alert."""
+        with self.database.read() as conn:
+            (last,) = alerts.listed(conn)
+        return last.alert_id
+
+    def usage_rate(self) -> float:
+        """Return the present usage rate of the only industry balance."""
+        views = self.app.latest.read(now=self.clock.now()).views
+        (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
+        assert view.estimate.burn_per_day is not None
+        return view.estimate.burn_per_day
+
+    def num_snapshots(self) -> int:
+        """Return how many snapshots are stored, unpacked."""
+        with self.database.read() as conn:
+            return conn.scalar(select(func.count()).select_from(tables.snapshots)) or 0
 
     def deliveries(self) -> list[str]:
         """Return the deliveries in the outbox: `post #ops`, in order."""

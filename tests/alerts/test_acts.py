@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from balancebot.domain.audit import Act, Actor, Via
-from balancebot.domain.pattern import Pattern
 from balancebot.poll.judge import sync_wallets
-from balancebot.store import alerts, audit, silences
+from balancebot.store import audit, silences
+from tests.patterns import pattern_from
 from tests.world import SHOP, WEB, World, industry
 
 ON_CALL = Actor(name="on-call", via=Via.CLI)
@@ -25,17 +25,12 @@ def world(database) -> World:
 
 
 def silence(world: World, text: str = "acme/shop", hours: float = 4):
-    pattern = Pattern.parse(text)
-    assert isinstance(pattern, Pattern)
     return world.app.operate_alerts.silence(
-        pattern, until=world.clock.now() + timedelta(hours=hours), reason="moving house", by=ON_CALL
+        pattern_from(text),
+        until=world.clock.now() + timedelta(hours=hours),
+        reason="moving house",
+        by=ON_CALL,
     )
-
-
-def open_id(world: World) -> str:
-    with world.database.read() as conn:
-        (last,) = alerts.listed(conn)
-    return last.alert_id
 
 
 def test_a_reminder_is_sent_when_due_to_every_notified_destination(world):
@@ -47,7 +42,7 @@ def test_a_reminder_is_sent_when_due_to_every_notified_destination(world):
 
 
 def test_acknowledging_stops_reminders_and_edits_the_message(world):
-    assert world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL, note="seen") is not None
+    assert world.app.operate_alerts.acknowledge(world.alert_id(), by=ON_CALL, note="seen") is not None
     world.clock.pass_by(days=3)
 
     assert 0 == world.app.operate_alerts.tick()
@@ -60,7 +55,7 @@ def test_only_an_open_alert_can_be_acknowledged(world):
 
 
 def test_a_worsening_of_an_acknowledged_alert_is_sent(world):
-    world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
+    world.app.operate_alerts.acknowledge(world.alert_id(), by=ON_CALL)
     world.shows(industry(50))
 
     world.poll()
@@ -129,7 +124,7 @@ def test_ending_a_silence_immediately_sends_the_open_alerts_that_it_muted(world)
 def test_every_act_is_in_the_audit_log(world):
     created = silence(world)
     world.app.operate_alerts.end_silence(str(created.id), by=ON_CALL)
-    world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
+    world.app.operate_alerts.acknowledge(world.alert_id(), by=ON_CALL)
 
     with world.database.read() as conn:
         entries = audit.newest(conn, limit=10)
@@ -146,9 +141,9 @@ def test_removing_a_wallet_from_the_configuration_closes_its_alerts(world):
 
 def test_a_repeated_request_is_applied_once_and_gets_the_same_answer(world):
     by = Actor(name="oncall", via=Via.SLACK, request="click 17")
-    acknowledged = world.app.operate_alerts.acknowledge(open_id(world), by=by, note="first")
+    acknowledged = world.app.operate_alerts.acknowledge(world.alert_id(), by=by, note="first")
 
-    assert acknowledged == world.app.operate_alerts.acknowledge(open_id(world), by=by, note="again")
+    assert acknowledged == world.app.operate_alerts.acknowledge(world.alert_id(), by=by, note="again")
     with world.database.read() as conn:
         (entry,) = audit.newest(conn, limit=10)
     assert ("click 17", "first") == (entry.request, entry.after["note"])
@@ -156,7 +151,7 @@ def test_a_repeated_request_is_applied_once_and_gets_the_same_answer(world):
 
 def test_a_silence_requested_twice_is_created_once(world):
     by = Actor(name="oncall", via=Via.SLACK, request="command 3")
-    pattern = Pattern.parse("acme/*")
+    pattern = pattern_from("acme/*")
     until = world.clock.now() + timedelta(hours=4)
     created = world.app.operate_alerts.silence(pattern, until=until, reason="moving house", by=by)
     world.clock.pass_by(minutes=1)
@@ -170,7 +165,7 @@ def test_a_silence_requested_twice_is_created_once(world):
 
 def test_the_reason_of_a_silence_becomes_one_printable_line(world):
     created = world.app.operate_alerts.silence(
-        Pattern.parse("*"),
+        pattern_from("*"),
         until=world.clock.now() + timedelta(hours=1),
         reason="\x1b]0;pwned\x07back\u202egnp.exe\n\ud800 soon",
         by=ON_CALL,

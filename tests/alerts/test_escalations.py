@@ -10,12 +10,12 @@ import pytest
 from balancebot.config import EscalationConfig, RouteConfig
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import alerts
 from tests.outbox_bench import Killed, fails, loses_the_answer
+from tests.patterns import pattern_from
 from tests.world import SHOP, World, industry
 
 ON_CALL = Actor(name="on-call", via=Via.CLI)
@@ -23,14 +23,8 @@ OPENED = "opened critical acme/shop:industry"
 ESCALATED = "escalated critical acme/shop:industry"
 
 
-def pattern(text: str) -> Pattern:
-    parsed = Pattern.parse(text)
-    assert isinstance(parsed, Pattern)
-    return parsed
-
-
 RULE = EscalationConfig(
-    match=pattern("acme/*"),
+    match=pattern_from("acme/*"),
     severity=Severity.CRITICAL,
     after=timedelta(minutes=30),
     destinations={"slack": ("#oncall",), "email": ("cto@example.com",)},
@@ -46,12 +40,6 @@ def critical_world(database, *rules: EscalationConfig, **changes: Any) -> World:
     world.poll()
     world.deliver()
     return world
-
-
-def open_id(world: World) -> str:
-    with world.database.read() as conn:
-        (last,) = alerts.listed(conn)
-    return last.alert_id
 
 
 def test_an_escalation_to_a_new_destination_is_a_full_message_and_later_changes_follow(database):
@@ -93,10 +81,10 @@ def test_an_acknowledged_silenced_or_recovered_alert_does_not_escalate(database,
     world = critical_world(database)
     world.clock.pass_by(minutes=20)
     if stop == "acknowledged":
-        world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
+        world.app.operate_alerts.acknowledge(world.alert_id(), by=ON_CALL)
     elif stop == "silenced":
         until = world.clock.now() + timedelta(hours=4)
-        world.app.operate_alerts.silence(pattern("acme/shop"), until=until, reason="", by=ON_CALL)
+        world.app.operate_alerts.silence(pattern_from("acme/shop"), until=until, reason="", by=ON_CALL)
     else:
         world.shows(industry(5000))
         world.poll()
@@ -110,7 +98,7 @@ def test_a_worsening_clears_the_acknowledgement_and_escalates_again(database):
     world = critical_world(database)
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
-    world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
+    world.app.operate_alerts.acknowledge(world.alert_id(), by=ON_CALL)
     world.shows(industry(0))
     world.poll()
     world.clock.pass_by(minutes=29)
@@ -204,7 +192,7 @@ def test_many_escalations_at_the_same_time_are_grouped_into_one_message(database
 
 
 def test_an_escalation_mentions_the_people_named_by_the_route(database):
-    route = RouteConfig(match=pattern("*"), mention={Severity.CRITICAL: ("U1A",)})
+    route = RouteConfig(match=pattern_from("*"), mention={Severity.CRITICAL: ("U1A",)})
     world = critical_world(database, routes=(route,))
     world.clock.pass_by(minutes=30)
     world.app.operate_alerts.tick()
@@ -221,10 +209,10 @@ def test_a_waiting_escalation_is_not_sent_once_the_alert_is_acknowledged_or_sile
     world.app.operate_alerts.tick()
     world.deliver()
     if stop == "acknowledged":
-        world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
+        world.app.operate_alerts.acknowledge(world.alert_id(), by=ON_CALL)
     else:
         until = world.clock.now() + timedelta(hours=1)
-        world.app.operate_alerts.silence(pattern("acme/shop"), until=until, reason="", by=ON_CALL)
+        world.app.operate_alerts.silence(pattern_from("acme/shop"), until=until, reason="", by=ON_CALL)
     world.clock.pass_by(minutes=5)
     world.deliver()
     world.clock.pass_by(hours=2)

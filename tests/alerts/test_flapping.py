@@ -6,10 +6,10 @@ from itertools import cycle
 
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.message import AlertMessage
-from balancebot.domain.pattern import Pattern
 from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts
 from tests.outbox_bench import SentMessage
+from tests.patterns import pattern_from
 from tests.world import industry
 
 ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
@@ -125,7 +125,7 @@ def test_flapping_is_counted_anew_the_next_day(long_day):
 def test_no_reminder_and_no_end_of_a_silence_is_sent_while_recovering(long_day):
     long_day.reads(*(500, 5000) * 2)
     long_day.app.operate_alerts.silence(
-        Pattern.parse("acme/*"), until=long_day.clock.now() + timedelta(hours=1), reason="", by=ONCALL
+        pattern_from("acme/*"), until=long_day.clock.now() + timedelta(hours=1), reason="", by=ONCALL
     )
     long_day.reads(500, 5000, 5000, then=timedelta(minutes=31))
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.message import NOTHING_MUTED, MutedCounts
-from balancebot.domain.pattern import Pattern
 from balancebot.store import alerts
+from tests.patterns import pattern_from
 from tests.world import World, industry
 
 ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
@@ -28,7 +28,7 @@ def test_silences_and_acknowledgements_are_counted(day: World) -> None:
     day.reads(500)
     day.app.operate_alerts.acknowledge("1", by=ONCALL)
     until = day.clock.now() + timedelta(hours=1)
-    day.app.operate_alerts.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)  # type: ignore[arg-type] # the pattern is valid
+    day.app.operate_alerts.silence(pattern_from("acme/shop"), until=until, reason="", by=ONCALL)
     day.reads(500)
 
     assert MutedCounts(silenced=1, acknowledged=1) == counted(day)

@@ -7,9 +7,9 @@ import pytest
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.message import SilenceMessage
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.silence import Silence
 from balancebot.store import silences
+from tests.patterns import pattern_from
 from tests.world import SHOP, World, industry
 
 ANN = Actor(name="ann", via=Via.CLI)
@@ -24,10 +24,8 @@ def world(database) -> World:
 
 
 def silence(world: World, text: str, **length: float) -> Silence:
-    pattern = Pattern.parse(text)
-    assert isinstance(pattern, Pattern)
     until = world.clock.now() + timedelta(**length)
-    return world.app.operate_alerts.silence(pattern, until=until, reason="moving", by=ANN)
+    return world.app.operate_alerts.silence(pattern_from(text), until=until, reason="moving", by=ANN)
 
 
 def announced(world: World) -> list[SilenceMessage]:

@@ -46,10 +46,10 @@ from balancebot.config.reference import template
 from balancebot.config.sections import ForecastConfig, HolidaysOf
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.quiet_hours import DailyHours, Weekday
 from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
+from tests.patterns import pattern_from
 
 SMALLEST = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
 
@@ -187,9 +187,7 @@ def test_every_key_is_loaded(read, tmp_path: Path) -> None:
         """.replace("\n                 ", ""),
         {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n", "WEB": "w" * 32},
     )
-    match, anywhere = Pattern.parse("acme/*:market"), Pattern.parse("acme/*")
-    assert isinstance(match, Pattern)
-    assert isinstance(anywhere, Pattern)
+    match, anywhere = pattern_from("acme/*:market"), pattern_from("acme/*")
     assert (
         Settings(
             path=tmp_path / "balancebot.toml",

@@ -8,9 +8,9 @@ import pytest
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Escalated, Reason, Transition, pass_time
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.escalation import Escalation, escalate, upcoming
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
+from tests.patterns import pattern_from
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -28,10 +28,8 @@ ALERT = Alert(
 
 
 def rule(match: str = "acme/*", after: timedelta = HALF_AN_HOUR, *destinations: str, **more) -> Escalation:
-    pattern = Pattern.parse(match)
-    assert isinstance(pattern, Pattern)
     return Escalation(
-        match=pattern, after=after, destinations={"slack": destinations or ("#oncall",)}, **more
+        match=pattern_from(match), after=after, destinations={"slack": destinations or ("#oncall",)}, **more
     )
 
 

@@ -6,14 +6,9 @@ from hypothesis import strategies as st
 
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.pattern import Pattern, WalletPattern, name_fault
+from tests.patterns import pattern_from
 
 POOL, CHECKOUT = WalletName("acme"), WalletName("acme/checkout")
-
-
-def parsed(text: str) -> Pattern:
-    pattern = Pattern.parse(text)
-    assert isinstance(pattern, Pattern), pattern
-    return pattern
 
 
 @pytest.mark.parametrize(
@@ -32,19 +27,19 @@ def parsed(text: str) -> Pattern:
 )
 def test_a_star_matches_any_characters_including_a_slash_and_case_matters(text: str, meant: set[str]) -> None:
     wallets = ["acme", "acme/checkout", "acme/a b", "acme2/shop", "ACME"]
-    assert meant == {wallet for wallet in wallets if parsed(text).matches(WalletName(wallet), None)}
+    assert meant == {wallet for wallet in wallets if pattern_from(text).matches(WalletName(wallet), None)}
 
 
 def test_a_category_narrows_a_pattern_and_excludes_alerts_of_the_wallet() -> None:
-    assert [False, True] == [parsed("*:voice").matches(CHECKOUT, c) for c in (None, Category.VOICE)]
-    assert not parsed("*:voice").matches(CHECKOUT, Category.MARKET)
+    assert [False, True] == [pattern_from("*:voice").matches(CHECKOUT, c) for c in (None, Category.VOICE)]
+    assert not pattern_from("*:voice").matches(CHECKOUT, Category.MARKET)
     assert [False, True, True] == [
-        parsed("acme:*").matches(POOL, c) for c in (None, Category.VOICE, Category.MARKET)
+        pattern_from("acme:*").matches(POOL, c) for c in (None, Category.VOICE, Category.MARKET)
     ]
 
 
 def test_without_a_category_a_pattern_matches_all_categories_and_alerts_of_the_wallet() -> None:
-    assert all(parsed("acme").matches(POOL, category) for category in (None, *Category))
+    assert all(pattern_from("acme").matches(POOL, category) for category in (None, *Category))
 
 
 @pytest.mark.parametrize(

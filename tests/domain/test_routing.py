@@ -1,18 +1,12 @@
 """Routes: the first match decides, separately for each channel."""
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Route, RoutingTable
 from balancebot.domain.verdict import Severity
+from tests.patterns import pattern_from
 
 DEFAULTS = {"slack": ("#ops",), "email": ("finance@example.com",)}
 WALLET = WalletName("acme/checkout")
-
-
-def pattern(text: str) -> Pattern:
-    parsed = Pattern.parse(text)
-    assert isinstance(parsed, Pattern)
-    return parsed
 
 
 def test_without_a_route_the_default_destinations_are_used() -> None:
@@ -27,10 +21,10 @@ def test_the_first_match_wins_and_a_channel_it_does_not_name_keeps_its_default()
     table = RoutingTable(
         routes=(
             Route(
-                match=pattern("acme/*:voice"),
+                match=pattern_from("acme/*:voice"),
                 destinations={"slack": ("#voice", "#calls", "#voice")},
             ),
-            Route(match=pattern("acme/*"), destinations={"slack": ("#never",)}),
+            Route(match=pattern_from("acme/*"), destinations={"slack": ("#never",)}),
         ),
         defaults=DEFAULTS,
     )
@@ -42,7 +36,9 @@ def test_the_first_match_wins_and_a_channel_it_does_not_name_keeps_its_default()
 
 
 def test_an_empty_list_notifies_nobody_on_that_channel() -> None:
-    table = RoutingTable(routes=(Route(match=pattern("*"), destinations={"email": ()}),), defaults=DEFAULTS)
+    table = RoutingTable(
+        routes=(Route(match=pattern_from("*"), destinations={"email": ()}),), defaults=DEFAULTS
+    )
     assert (("slack", "#ops"),) == table.destinations(WALLET, None, Severity.CRITICAL)
 
 
@@ -50,7 +46,7 @@ def test_a_route_with_a_severity_matches_it_and_worse_and_skips_lower_ones() -> 
     table = RoutingTable(
         routes=(
             Route(
-                match=pattern("*"),
+                match=pattern_from("*"),
                 severity=Severity.CRITICAL,
                 destinations={"slack": ("#pager",), "email": ()},
             ),
@@ -69,7 +65,7 @@ def test_a_route_with_a_severity_matches_it_and_worse_and_skips_lower_ones() -> 
 
 def test_a_channel_that_is_not_configured_is_never_notified() -> None:
     table = RoutingTable(
-        routes=(Route(match=pattern("*"), destinations={"slack": ("#ops",)}),),
+        routes=(Route(match=pattern_from("*"), destinations={"slack": ("#ops",)}),),
         defaults={"email": ("finance@example.com",)},
     )
     assert (("email", "finance@example.com"),) == table.destinations(WALLET, None, Severity.WARNING)
@@ -77,7 +73,7 @@ def test_a_channel_that_is_not_configured_is_never_notified() -> None:
 
 def test_a_pattern_with_a_category_does_not_match_alerts_of_the_wallet() -> None:
     table = RoutingTable(
-        routes=(Route(match=pattern("*:*"), destinations={"slack": ("#balances",)}),),
+        routes=(Route(match=pattern_from("*:*"), destinations={"slack": ("#balances",)}),),
         defaults={"slack": ("#ops",)},
     )
     assert (("slack", "#ops"),) == table.destinations(WALLET, None, Severity.WARNING)
@@ -85,7 +81,7 @@ def test_a_pattern_with_a_category_does_not_match_alerts_of_the_wallet() -> None
 
 def test_a_route_mentions_everyone_named_for_the_severity_or_a_lower_one_once() -> None:
     route = Route(
-        match=pattern("acme/*"),
+        match=pattern_from("acme/*"),
         mention={Severity.WARNING: ("U1A",), Severity.CRITICAL: ("here", "U1A")},
     )
     table = RoutingTable(routes=(route,), defaults=DEFAULTS)

@@ -8,9 +8,10 @@ import pytest
 
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.pattern import Patterns
 from balancebot.domain.silence import Silence, pattern_of, silenced_until
 from balancebot.domain.verdict import Severity
+from tests.patterns import pattern_from
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ACME, OF_ACME, ACME2, OF_ACME2 = map(WalletName, ("acme", "acme/shop", "acme2", "acme2/shop"))
@@ -72,12 +73,14 @@ def test_a_silence_of_fifty_patterns_shows_the_first_and_matches_all() -> None:
 
 
 def silence(pattern: str, **changes: Any) -> Silence:
-    parsed = Pattern.parse(pattern)
-    assert isinstance(parsed, Pattern)
-    made = Silence(
-        pattern=parsed, begins_at=NOON, until=NOON + timedelta(hours=4), reason="", created_by="Li"
+    active = Silence(
+        pattern=pattern_from(pattern),
+        begins_at=NOON,
+        until=NOON + timedelta(hours=4),
+        reason="",
+        created_by="Li",
     )
-    return replace(made, **changes)
+    return replace(active, **changes)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,7 @@ def test_only_a_star_mutes_everything(pattern: str, everything: bool) -> None:
 
 
 def test_a_silence_of_several_patterns_mutes_everything_if_one_of_them_does() -> None:
-    parts = tuple(pattern for text in ("acme", "*") if isinstance(pattern := Pattern.parse(text), Pattern))
+    parts = tuple(map(pattern_from, ("acme", "*")))
     assert replace(silence("acme"), pattern=Patterns(parts=parts)).mutes_everything
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
-from balancebot.domain.balance import Category
 from balancebot.forecast.model import VERSION
 from balancebot.store import estimates
 from balancebot.store.database import Database
@@ -21,15 +20,9 @@ def world(database: Database) -> Iterator[World]:
     world.close()
 
 
-def rate(world: World) -> float | None:
-    views = world.app.latest.read(now=world.clock.now()).views
-    (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
-    return view.estimate.burn_per_day
-
-
 def test_after_an_upgrade_models_are_fitted_again_before_the_first_reading_is_judged(world: World) -> None:
     world.reads(*range(100_000, 95_000, -100))
-    before = rate(world)
+    before = world.usage_rate()
     assert before is not None
     with world.database.write() as conn:
         conn.execute(update(burn_models).values(model=b"\x01an older model"))
@@ -37,7 +30,7 @@ def test_after_an_upgrade_models_are_fitted_again_before_the_first_reading_is_ju
     world.app = world.another_app()
     world.reads(94_900)
 
-    after = rate(world)
+    after = world.usage_rate()
     assert after is not None
     assert abs(after - before) < 0.1 * before
     with world.database.read() as conn:

@@ -11,7 +11,6 @@ from balancebot.config import load
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.next_reading import NextReading, ReadReason
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.runway import Estimate, Runway
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook
@@ -20,6 +19,7 @@ from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording
 from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts, thresholds, wallets
+from tests.patterns import pattern_from
 from tests.world import POOL, SHOP, World, industry
 
 ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
@@ -148,9 +148,7 @@ def test_an_acknowledged_and_silenced_alert_shows_why_nothing_is_sent(world, exp
         alert = alerts.listed(conn)[0].alert
     until = world.clock.now() + timedelta(hours=4)
     world.app.operate_alerts.acknowledge(str(alert.id), by=ONCALL, note="ordered", expects_by=until)
-    world.app.operate_alerts.silence(
-        Pattern.parse("acme/shop"), until=until, reason="moving house", by=ONCALL
-    )
+    world.app.operate_alerts.silence(pattern_from("acme/shop"), until=until, reason="moving house", by=ONCALL)
 
     shown = text(explained()).splitlines()
     assert [

@@ -23,5 +23,11 @@ def smtp() -> Iterator[SmtpStandIn]:
 
 
 @pytest.fixture
+def update(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be updated."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture
 def renderer() -> Renderer:
     return Renderer(words=Wording(language="en"), public_url="https://balances.example.com")

@@ -30,6 +30,7 @@ from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.jsms.answer import AnswerFault, EndpointKind, Reply, parse_answer
 from balancebot.notify.slack.api import slack_error
+from balancebot.ports import ChannelError
 from tests.messages import alert_message, changed
 
 
@@ -391,3 +392,19 @@ def outgoing(
         broadcast=broadcast,
         created_at=NOW,
     )
+
+
+def claim_is_held() -> bool:
+    """Let a channel send: the delivery is still claimed."""
+    return True
+
+
+def claim_is_lost() -> bool:
+    """Keep a channel from sending: another process has claimed the delivery."""
+    return False
+
+
+def ref_of(outcome: MessageRef | ChannelError) -> MessageRef:
+    """Return the ref of a message that was sent; fail on an error."""
+    assert isinstance(outcome, MessageRef), outcome
+    return outcome

@@ -44,11 +44,6 @@ every_message = pytest.mark.parametrize("name", ALL_MESSAGES)
 both_languages = pytest.mark.parametrize("language", LANGUAGES)
 
 
-@pytest.fixture
-def update(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.getoption("--update-golden"))
-
-
 def renderer_of(language: str) -> Renderer:
     words = Wording(language=language, zone=ZONES[language])
     return Renderer(words=words, public_url="https://balances.example.com")

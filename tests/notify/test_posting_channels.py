@@ -1,8 +1,6 @@
 """Channels that only post: messages are signed, within the limits of the service, and safe; errors are classified."""
 
 import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +31,7 @@ from balancebot.store.database import Database
 from tests.messages import changed
 from tests.notify.examples import CRITICAL, DIGEST, NOW, RECOVERED, TEST, outgoing
 from tests.outbox_bench import HandClock
+from tests.standins.bots import signature
 from tests.world import SHOP, ScriptedSource, industry
 
 SECRET = "SEC-of-the-bot"
@@ -94,10 +93,6 @@ def sent(channel: PostingChannel, message: Message = CRITICAL, **more: Any) -> M
     return channel.send(outgoing(message, **more), holds_claim=lambda: True)
 
 
-def digest_of(key: bytes, text: bytes) -> str:
-    return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
-
-
 ALL = pytest.mark.parametrize("kind", [FeishuChannel, DingTalkChannel, WeComChannel, WebhookChannel])
 BOTS = pytest.mark.parametrize("kind", [FeishuChannel, DingTalkChannel, WeComChannel])
 
@@ -112,7 +107,7 @@ def test_the_signature_of_a_webhook_can_be_verified_in_fifteen_lines(
     (_, headers, body), (_, again, _) = receiver.got
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     key = base64.b64decode(KEY.removeprefix("whsec_"))
-    assert f"v1,{digest_of(key, signed)}" == headers["webhook-signature"]
+    assert f"v1,{signature(key, signed)}" == headers["webhook-signature"]
     assert ("d1", "d1") == (headers["webhook-id"], again["webhook-id"])
     document = json.loads(body)
     assert "balancebot.alert.opened" == document["type"]
@@ -129,7 +124,7 @@ def test_feishu_gets_a_signed_card(receiver: Receiver, renderer: Renderer) -> No
 
     document = json.loads(receiver.got[0][2])
     assert str(int(NOW.timestamp())) == document["timestamp"]
-    assert digest_of(f"{document['timestamp']}\n{SECRET}".encode(), b"") == document["sign"]
+    assert signature(f"{document['timestamp']}\n{SECRET}".encode(), b"") == document["sign"]
     card = document["card"]
     assert ("interactive", "red") == (document["msg_type"], card["header"]["template"])
     assert "312" in card["header"]["title"]["content"]
@@ -148,7 +143,7 @@ def test_dingtalk_signs_the_address(receiver: Receiver, renderer: Renderer) -> N
     query = parse_qs(urlsplit(path).query)
     (timestamp,), (sign,) = query["timestamp"], query["sign"]
     assert str(int(NOW.timestamp() * 1000)) == timestamp
-    assert digest_of(SECRET.encode(), f"{timestamp}\n{SECRET}".encode()) == sign
+    assert signature(SECRET.encode(), f"{timestamp}\n{SECRET}".encode()) == sign
     assert ["HIDDEN"] == query["access_token"]
     assert "actionCard" == json.loads(body)["msgtype"]
 

@@ -12,16 +12,16 @@ from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
 from tests.messages import changed
-from tests.notify.examples import CRITICAL, RECOVERED, WORSENED, outgoing
+from tests.notify.examples import (
+    CRITICAL,
+    RECOVERED,
+    WORSENED,
+    claim_is_held,
+    claim_is_lost,
+    outgoing,
+    ref_of,
+)
 from tests.standins.slack_api import ALL_SCOPES, Fault, SlackStandIn
-
-
-def mine() -> bool:
-    return True
-
-
-def not_mine() -> bool:
-    return False
 
 
 @pytest.fixture
@@ -34,11 +34,6 @@ def channel_of(slack: SlackStandIn, renderer: Renderer, **options: object) -> Sl
     return SlackChannel(token=slack.token, api_url=slack.api_url, renderer=renderer, **settings)  # type: ignore[arg-type]
 
 
-def posted(outcome: MessageRef | ChannelError) -> MessageRef:
-    assert isinstance(outcome, MessageRef), outcome
-    return outcome
-
-
 def kind_of(outcome: object) -> ChannelErrorKind:
     assert isinstance(outcome, ChannelError), outcome
     return outcome.kind
@@ -48,7 +43,7 @@ def test_a_first_message_is_posted_with_metadata_for_searching(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     room = slack.add_channel("ops-alerts")
-    ref = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    ref = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     (message,) = slack.messages("ops-alerts")
     assert ref == MessageRef(channel_id=room, message_id=message["ts"])
     assert message["metadata"] == {
@@ -66,14 +61,14 @@ def test_a_message_edits_the_living_message_and_replies_in_its_thread(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
-    edited = channel.send(outgoing(RECOVERED, action=Action.EDIT, thread=thread), holds_claim=mine)
+    thread = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
+    edited = channel.send(outgoing(RECOVERED, action=Action.EDIT, thread=thread), holds_claim=claim_is_held)
     reply = channel.send(
-        outgoing(RECOVERED, action=Action.REPLY, thread=thread, delivery_id="d2"), holds_claim=mine
+        outgoing(RECOVERED, action=Action.REPLY, thread=thread, delivery_id="d2"), holds_claim=claim_is_held
     )
     (living,) = slack.messages("ops-alerts")
     (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
-    assert (edited, posted(reply).message_id) == (thread, answer["ts"])
+    assert (edited, ref_of(reply).message_id) == (thread, answer["ts"])
     assert living["text"].startswith("🟢 Recovered · acme/checkout industry")
     assert living["metadata"]["event_payload"] == {"delivery": "d1", "alert": "17"}
     assert answer["text"].startswith("🟢 Recovered from critical after 3 h: acme/checkout industry")
@@ -82,10 +77,10 @@ def test_a_message_edits_the_living_message_and_replies_in_its_thread(
 
 def test_only_a_broadcast_reply_shows_in_the_channel(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    thread = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     channel.send(
         outgoing(WORSENED, action=Action.REPLY, thread=thread, broadcast=True, delivery_id="d2"),
-        holds_claim=mine,
+        holds_claim=claim_is_held,
     )
     (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
     assert answer["subtype"] == "thread_broadcast"
@@ -100,7 +95,9 @@ def test_a_channel_name_is_resolved_once_over_all_pages_and_an_id_never(
     slack.page_size = 2
     for destination in ("#ops-alerts", "ops-alerts", "#ops-alerts", room):
         assert (
-            posted(channel.send(outgoing(CRITICAL, destination=destination), holds_claim=mine)).channel_id
+            ref_of(
+                channel.send(outgoing(CRITICAL, destination=destination), holds_claim=claim_is_held)
+            ).channel_id
             == room
         )
     assert len(slack.calls_of("conversations.list")) == 6  # three pages, for both spellings
@@ -115,7 +112,9 @@ def test_a_name_that_cannot_be_resolved_is_used_unchanged(
     room = slack.add_channel("ops-alerts")
     slack.fail_next("conversations.list", fault)
     assert (
-        posted(channel.send(outgoing(CRITICAL, destination="ops-alerts"), holds_claim=mine)).channel_id
+        ref_of(
+            channel.send(outgoing(CRITICAL, destination="ops-alerts"), holds_claim=claim_is_held)
+        ).channel_id
         == room
     )
     (call,) = slack.calls_of("chat.postMessage")
@@ -126,7 +125,7 @@ def test_a_short_channel_id_is_not_resolved(slack: SlackStandIn, channel: SlackC
     slack.add_channel("ops-alerts")
     slack.rooms["C1"] = replace(slack.rooms.popitem()[1], id="C1")
     sent = outgoing(CRITICAL, destination="C1")
-    ref = posted(channel.send(sent, holds_claim=mine))
+    ref = ref_of(channel.send(sent, holds_claim=claim_is_held))
     assert (MessageRef(channel_id="C1", message_id=ref.message_id), []) == (
         ref,
         slack.calls_of("conversations.list"),
@@ -139,13 +138,13 @@ def test_a_name_resolved_before_a_restart_is_not_resolved_again(
 ) -> None:
     room = slack.add_channel("ops-alerts")
     channel = channel_of(slack, renderer, recall=lambda: {"#ops-alerts": room})
-    posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     assert [] == slack.calls_of("conversations.list")
 
 
 def test_nothing_is_sent_after_the_claim_was_lost(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
-    assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=not_mine)) is ChannelErrorKind.LEASE_LOST
+    assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_lost)) is ChannelErrorKind.LEASE_LOST
     assert slack.messages("ops-alerts") == []
 
 
@@ -179,14 +178,14 @@ def test_failures_are_classified_by_whether_the_message_may_exist(
 ) -> None:
     room = slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", fault)
-    assert kind_of(channel.send(outgoing(CRITICAL, destination=room), holds_claim=mine)) is kind
+    assert kind_of(channel.send(outgoing(CRITICAL, destination=room), holds_claim=claim_is_held)) is kind
     assert len(slack.calls_of("chat.postMessage")) == 1
 
 
 def test_a_rate_limit_has_a_retry_after(slack: SlackStandIn, channel: SlackChannel) -> None:
     room = slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", Fault(rate_limited=7))
-    error = channel.send(outgoing(CRITICAL, destination=room), holds_claim=mine)
+    error = channel.send(outgoing(CRITICAL, destination=room), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert (error.kind, error.retry_after) == (ChannelErrorKind.RATE_LIMITED, timedelta(seconds=7))
 
@@ -195,7 +194,7 @@ def test_a_closed_port_is_unreachable_and_not_in_doubt(slack: SlackStandIn, rend
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     channel = SlackChannel(token="xoxb", api_url=f"http://127.0.0.1:{port}/api/", renderer=renderer)
-    error = channel.send(outgoing(CRITICAL, destination="C00000000"), holds_claim=mine)
+    error = channel.send(outgoing(CRITICAL, destination="C00000000"), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert (ChannelErrorKind.UNREACHABLE, "Slack can't be reached: connection refused") == (
         error.kind,
@@ -205,11 +204,11 @@ def test_a_closed_port_is_unreachable_and_not_in_doubt(slack: SlackStandIn, rend
 
 def test_an_edit_in_doubt_can_be_repeated(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    thread = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     slack.fail_next("chat.update", Fault(lose_answer=True))
     edit = outgoing(RECOVERED, action=Action.EDIT, thread=thread)
-    assert kind_of(channel.send(edit, holds_claim=mine)) is ChannelErrorKind.SERVER
-    assert posted(channel.send(edit, holds_claim=mine)) == thread
+    assert kind_of(channel.send(edit, holds_claim=claim_is_held)) is ChannelErrorKind.SERVER
+    assert ref_of(channel.send(edit, holds_claim=claim_is_held)) == thread
 
 
 @pytest.mark.parametrize("refusal", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"])
@@ -218,7 +217,7 @@ def test_a_message_is_sent_as_plain_text_if_slack_refuses_its_blocks(
 ) -> None:
     slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", Fault(error=refusal))
-    posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     (message,) = slack.messages("ops-alerts")
     assert message["blocks"] == []
     assert "Limit: 312 messages, below the critical limit of 5,000 (set for acme/*)" in message["text"]
@@ -230,10 +229,10 @@ def test_a_deleted_message_is_reported_as_gone(
     slack: SlackStandIn, channel: SlackChannel, action: Action
 ) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    thread = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     slack.delete("ops-alerts", thread.message_id)
     change = outgoing(RECOVERED, action=action, thread=thread)
-    assert kind_of(channel.send(change, holds_claim=mine)) is ChannelErrorKind.MESSAGE_GONE
+    assert kind_of(channel.send(change, holds_claim=claim_is_held)) is ChannelErrorKind.MESSAGE_GONE
 
 
 def test_only_the_message_of_a_lost_delivery_is_found_by_its_metadata(
@@ -241,12 +240,14 @@ def test_only_the_message_of_a_lost_delivery_is_found_by_its_metadata(
 ) -> None:
     slack.add_channel("ops-alerts")
     slack.page_size = 2
-    before = posted(channel.send(outgoing(CRITICAL, delivery_id="before"), holds_claim=mine))
+    before = ref_of(channel.send(outgoing(CRITICAL, delivery_id="before"), holds_claim=claim_is_held))
     slack.fail_next("chat.postMessage", *(Fault(lose_answer=True, done=True),) * 2)
     for _ in range(2):
-        assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=mine)) is ChannelErrorKind.IN_DOUBT
+        assert (
+            kind_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held)) is ChannelErrorKind.IN_DOUBT
+        )
     for number in range(5):
-        posted(channel.send(outgoing(CRITICAL, delivery_id=f"other{number}"), holds_claim=mine))
+        ref_of(channel.send(outgoing(CRITICAL, delivery_id=f"other{number}"), holds_claim=claim_is_held))
     _, first, second = slack.messages("ops-alerts")[:3]
     for after in (before, None):
         assert [first["ts"], second["ts"]] == [
@@ -264,10 +265,10 @@ def found(outcome: object) -> list[MessageRef]:
 
 def test_a_lost_reply_is_searched_for_in_its_thread(slack: SlackStandIn, channel: SlackChannel) -> None:
     room = slack.add_channel("ops-alerts")
-    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    thread = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     slack.fail_next("chat.postMessage", Fault(lose_answer=True, done=True))
     reply = outgoing(WORSENED, action=Action.REPLY, thread=thread, delivery_id="d2")
-    channel.send(reply, holds_claim=mine)
+    channel.send(reply, holds_claim=claim_is_held)
     (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
     assert found(channel.find(reply, after=None)) == [MessageRef(channel_id=room, message_id=answer["ts"])]
 
@@ -291,7 +292,7 @@ def test_a_duplicate_is_deleted_and_a_missing_one_is_no_error(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
-    ref = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    ref = ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     assert [channel.delete(ref), channel.delete(ref)] == [None, None]
     assert slack.messages("ops-alerts") == []
 
@@ -312,10 +313,10 @@ def test_a_channel_replaced_by_another_of_the_same_name_is_resolved_again_immedi
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     old = slack.add_channel("ops-alerts")
-    posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
     slack.rooms[old].archived = True
     new = slack.add_channel("ops-alerts")
-    assert posted(channel.send(outgoing(CRITICAL), holds_claim=mine)).channel_id == new
+    assert ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held)).channel_id == new
 
 
 def test_without_the_scopes_to_list_channels_a_name_is_used_unchanged(renderer: Renderer) -> None:
@@ -323,8 +324,8 @@ def test_without_the_scopes_to_list_channels_a_name_is_used_unchanged(renderer: 
         room = slack.add_channel("ops-alerts")
         channel = channel_of(slack, renderer)
         assert kind_of(channel.find(outgoing(CRITICAL), after=None)) is ChannelErrorKind.REJECTED
-        assert posted(channel.send(outgoing(CRITICAL), holds_claim=mine)).channel_id == room
-        posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+        assert ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held)).channel_id == room
+        ref_of(channel.send(outgoing(CRITICAL), holds_claim=claim_is_held))
         assert len(slack.calls_of("conversations.list")) == 2  # the id of the first post is remembered
 
 
@@ -372,8 +373,8 @@ def test_buttons_are_shown_only_where_they_work_and_while_the_alert_is_open(
     slack.add_channel("ops-alerts")
     listening = channel_of(slack, renderer, app_token="xapp")
     for message in (CRITICAL, changed(CRITICAL, acknowledged_by="U1"), RECOVERED):
-        posted(listening.send(outgoing(message), holds_claim=mine))
-    posted(channel_of(slack, renderer).send(outgoing(CRITICAL), holds_claim=mine))
+        ref_of(listening.send(outgoing(message), holds_claim=claim_is_held))
+    ref_of(channel_of(slack, renderer).send(outgoing(CRITICAL), holds_claim=claim_is_held))
     assert [
         [
             element["action_id"]

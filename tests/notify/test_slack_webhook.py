@@ -9,7 +9,7 @@ from balancebot.domain.message import Action, MessageRef
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.webhook import SlackWebhook
 from balancebot.ports import ChannelError, ChannelErrorKind
-from tests.notify.examples import CRITICAL, WORSENED, outgoing
+from tests.notify.examples import CRITICAL, WORSENED, claim_is_held, outgoing
 from tests.standins.slack_api import Fault, SlackStandIn
 
 POSTED = MessageRef(channel_id="", message_id="")
@@ -23,15 +23,11 @@ def webhook(slack: SlackStandIn, renderer: Renderer) -> SlackWebhook:
     )
 
 
-def mine() -> bool:
-    return True
-
-
 def test_a_reply_is_a_new_message_that_begins_with_the_change(
     slack: SlackStandIn, webhook: SlackWebhook
 ) -> None:
-    assert webhook.send(outgoing(CRITICAL), holds_claim=mine) == POSTED
-    assert webhook.send(outgoing(WORSENED, delivery_id="d2"), holds_claim=mine) == POSTED
+    assert webhook.send(outgoing(CRITICAL), holds_claim=claim_is_held) == POSTED
+    assert webhook.send(outgoing(WORSENED, delivery_id="d2"), holds_claim=claim_is_held) == POSTED
     first, second = slack.messages("ops-alerts")
     assert first["blocks"][0]["type"] == "header"
     assert second["blocks"][0]["text"]["text"] == (
@@ -40,7 +36,10 @@ def test_a_reply_is_a_new_message_that_begins_with_the_change(
 
 
 def test_an_edit_sends_nothing(slack: SlackStandIn, webhook: SlackWebhook) -> None:
-    assert webhook.send(outgoing(CRITICAL, action=Action.EDIT, thread=POSTED), holds_claim=mine) == POSTED
+    assert (
+        webhook.send(outgoing(CRITICAL, action=Action.EDIT, thread=POSTED), holds_claim=claim_is_held)
+        == POSTED
+    )
     assert slack.calls == []
 
 
@@ -48,7 +47,7 @@ def test_a_message_is_sent_as_plain_text_if_slack_refuses_its_blocks(
     slack: SlackStandIn, webhook: SlackWebhook
 ) -> None:
     slack.fail_next("webhook", Fault(error="invalid_blocks"))
-    webhook.send(outgoing(CRITICAL), holds_claim=mine)
+    webhook.send(outgoing(CRITICAL), holds_claim=claim_is_held)
     (message,) = slack.messages("ops-alerts")
     assert "blocks" not in message
     assert "Runway: ≈ 9 h (6 h to 14 h)" in message["text"]
@@ -68,7 +67,7 @@ def test_failures_are_classified(
     slack: SlackStandIn, webhook: SlackWebhook, fault: Fault, kind: ChannelErrorKind
 ) -> None:
     slack.fail_next("webhook", fault)
-    error = webhook.send(outgoing(CRITICAL), holds_claim=mine)
+    error = webhook.send(outgoing(CRITICAL), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is kind
     assert "secret" not in str(error.message)

@@ -14,7 +14,7 @@ from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.email.smtp import SmtpChannel, _own_name
 from balancebot.notify.render import Renderer
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
-from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, outgoing
+from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, claim_is_held, outgoing, ref_of
 from tests.standins.smtp import SmtpStandIn
 
 TO = "finance@example.com"
@@ -31,21 +31,12 @@ def channel_of(smtp: SmtpStandIn, renderer: Renderer, **options: object) -> Smtp
     return SmtpChannel(host=smtp.host, port=smtp.port, renderer=renderer, **settings)  # type: ignore[arg-type]
 
 
-def mine() -> bool:
-    return True
-
-
 def mail(message: object = CRITICAL, **more: object) -> OutgoingMessage:
     return outgoing(message, **{"destination": TO, **more})  # type: ignore[arg-type]
 
 
-def sent(outcome: MessageRef | ChannelError) -> MessageRef:
-    assert isinstance(outcome, MessageRef), outcome
-    return outcome
-
-
 def test_a_first_mail_has_a_complete_subject_text_and_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    ref = sent(channel_of(smtp, renderer).send(mail(), holds_claim=mine))
+    ref = ref_of(channel_of(smtp, renderer).send(mail(), holds_claim=claim_is_held))
     (received,) = smtp.mails
     message = received.message
     assert (received.sender, received.recipients) == ("balances@example.com", (TO,))
@@ -60,7 +51,7 @@ def test_a_first_mail_has_a_complete_subject_text_and_html(smtp: SmtpStandIn, re
 
 
 def test_a_digest_contains_its_picture(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    sent(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=mine))
+    ref_of(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=claim_is_held))
     message = smtp.mails[0].message
     assert [part.get_content_type() for part in message.walk()] == [
         "multipart/alternative",
@@ -80,9 +71,11 @@ def test_replies_are_in_the_thread_of_the_first_mail_and_begin_with_the_change(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     channel = channel_of(smtp, renderer)
-    first = sent(channel.send(mail(), holds_claim=mine))
-    answer = sent(
-        channel.send(mail(WORSENED, action=Action.REPLY, thread=first, delivery_id="d2"), holds_claim=mine)
+    first = ref_of(channel.send(mail(), holds_claim=claim_is_held))
+    answer = ref_of(
+        channel.send(
+            mail(WORSENED, action=Action.REPLY, thread=first, delivery_id="d2"), holds_claim=claim_is_held
+        )
     )
     message = smtp.mails[1].message
     assert message["Subject"] == f"Re: {first.subject}"
@@ -100,13 +93,13 @@ def test_all_attempts_of_one_delivery_have_the_same_unique_message_id(
 ) -> None:
     channel = channel_of(smtp, renderer)
     attempts = [mail(), replace(mail(), attempt=2), mail(delivery_id="d2"), mail(destination="b@example.com")]
-    refs = [sent(channel.send(attempt, holds_claim=mine)).message_id for attempt in attempts]
+    refs = [ref_of(channel.send(attempt, holds_claim=claim_is_held)).message_id for attempt in attempts]
     assert refs[0] == refs[1]
     assert len(set(refs)) == 3
 
 
 def test_no_name_injects_a_header_or_markup_into_the_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    sent(channel_of(smtp, renderer).send(mail(HOSTILE), holds_claim=mine))
+    ref_of(channel_of(smtp, renderer).send(mail(HOSTILE), holds_claim=claim_is_held))
     message = smtp.mails[0].message
     assert message["Bcc"] is None
     body = message.get_body(("html",))
@@ -144,7 +137,7 @@ def test_no_name_injects_a_header_or_markup_into_the_html(smtp: SmtpStandIn, ren
 def test_names_and_addresses_in_any_writing_system_arrive(
     smtp: SmtpStandIn, renderer: Renderer, destination: str, envelope: str, header: str
 ) -> None:
-    sent(channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=mine))
+    ref_of(channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=claim_is_held))
     (received,) = smtp.mails
     assert received.recipients == (envelope,)
     assert received.message["To"] == header
@@ -154,7 +147,9 @@ def test_an_address_that_needs_smtputf8_is_refused_with_a_message_if_the_server_
     renderer: Renderer,
 ) -> None:
     with SmtpStandIn(smtputf8=False) as smtp:
-        error = channel_of(smtp, renderer).send(mail(destination="财务@example.com"), holds_claim=mine)
+        error = channel_of(smtp, renderer).send(
+            mail(destination="财务@example.com"), holds_claim=claim_is_held
+        )
     assert isinstance(error, ChannelError)
     assert (
         ChannelErrorKind.NO_SUCH_DESTINATION,
@@ -166,7 +161,7 @@ def test_an_address_that_needs_smtputf8_is_refused_with_a_message_if_the_server_
 def test_an_invalid_address_is_not_a_destination(
     smtp: SmtpStandIn, renderer: Renderer, destination: str
 ) -> None:
-    error = channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=mine)
+    error = channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.NO_SUCH_DESTINATION
 
@@ -186,7 +181,7 @@ def test_a_refusal_is_classified_by_its_stage_and_code(
     smtp: SmtpStandIn, renderer: Renderer, stage: str, reply: str, kind: ChannelErrorKind
 ) -> None:
     smtp.reply_next(stage, reply)
-    error = channel_of(smtp, renderer).send(mail(), holds_claim=mine)
+    error = channel_of(smtp, renderer).send(mail(), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is kind
     assert smtp.mails == []
@@ -196,7 +191,7 @@ def test_a_connection_that_breaks_after_the_message_leaves_it_in_doubt(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     smtp.drop_after_data()
-    error = channel_of(smtp, renderer).send(mail(), holds_claim=mine)
+    error = channel_of(smtp, renderer).send(mail(), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.IN_DOUBT
     assert len(smtp.mails) == 1
@@ -208,7 +203,7 @@ def test_a_closed_port_is_unreachable(renderer: Renderer) -> None:
     channel = SmtpChannel(
         host="127.0.0.1", port=port, security=MailSecurity.NONE, sender="a@example.com", renderer=renderer
     )
-    error = channel.send(mail(), holds_claim=mine)
+    error = channel.send(mail(), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.UNREACHABLE
 
@@ -235,7 +230,7 @@ def test_a_server_that_never_ends_its_answer_times_out(renderer: Renderer) -> No
             sender="a@example.com",
             renderer=renderer,
         )
-        error = channel.send(mail(), holds_claim=mine)
+        error = channel.send(mail(), holds_claim=claim_is_held)
         thread.join()
 
     assert isinstance(error, ChannelError)
@@ -253,7 +248,7 @@ def test_nothing_is_sent_after_the_claim_was_lost(smtp: SmtpStandIn, renderer: R
 def test_the_connection_is_encrypted_before_the_log_in(renderer: Renderer, security: str) -> None:
     with SmtpStandIn(security=security, users={"bot": "geheim"}) as smtp:
         channel = channel_of(smtp, renderer, username="bot", password="geheim")
-        sent(channel.send(mail(), holds_claim=mine))
+        ref_of(channel.send(mail(), holds_claim=claim_is_held))
         (received,) = smtp.mails
         assert (received.encrypted, received.username) == (True, "bot")
         assert channel.check() == [
@@ -264,7 +259,7 @@ def test_the_connection_is_encrypted_before_the_log_in(renderer: Renderer, secur
 def test_a_refused_log_in_is_logged_without_the_password(renderer: Renderer) -> None:
     with SmtpStandIn(users={"bot": "geheim"}) as smtp:
         channel = channel_of(smtp, renderer, username="bot", password="falsch")
-        error = channel.send(mail(), holds_claim=mine)
+        error = channel.send(mail(), holds_claim=claim_is_held)
         (finding,) = channel.check()
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
@@ -289,7 +284,7 @@ def test_a_server_without_a_usable_log_in_method_needs_a_person(renderer: Render
             host="127.0.0.1", port=server.server_address[1], security=MailSecurity.NONE, renderer=renderer,
             sender="balances@example.com", username="bot", password="geheim", timeout=timedelta(seconds=5),
         )  # fmt: skip
-        error = channel.send(mail(), holds_claim=mine)
+        error = channel.send(mail(), holds_claim=claim_is_held)
         server.shutdown()
     assert isinstance(error, ChannelError)
     assert (ChannelErrorKind.AUTH, False) == (error.kind, "geheim" in str(error.message))
@@ -298,17 +293,21 @@ def test_a_server_without_a_usable_log_in_method_needs_a_person(renderer: Render
 
 def test_a_password_in_any_writing_system_is_accepted(renderer: Renderer) -> None:
     with SmtpStandIn(users={"bot": "gehëim"}) as smtp:
-        sent(channel_of(smtp, renderer, username="bot", password="gehëim").send(mail(), holds_claim=mine))
+        ref_of(
+            channel_of(smtp, renderer, username="bot", password="gehëim").send(
+                mail(), holds_claim=claim_is_held
+            )
+        )
     assert "bot" == smtp.mails[0].username
 
 
 def test_a_mail_has_no_byte_above_127(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    sent(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=mine))
+    ref_of(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=claim_is_held))
     assert smtp.mails[0].raw.isascii()
 
 
 def test_a_server_of_another_protocol_is_reported(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    error = channel_of(smtp, renderer, security=MailSecurity.TLS).send(mail(), holds_claim=mine)
+    error = channel_of(smtp, renderer, security=MailSecurity.TLS).send(mail(), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert (ChannelErrorKind.AUTH, True) == (error.kind, "no TLS connection" in str(error.message))
 
@@ -320,7 +319,7 @@ def test_an_invalid_host_name_is_not_used_in_ehlo(name: str, monkeypatch: pytest
 
 
 def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    error = channel_of(smtp, renderer, security=MailSecurity.STARTTLS).send(mail(), holds_claim=mine)
+    error = channel_of(smtp, renderer, security=MailSecurity.STARTTLS).send(mail(), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
     assert smtp.mails == []
@@ -328,7 +327,7 @@ def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Ren
 
 def test_a_certificate_of_an_unknown_authority_is_not_trusted(renderer: Renderer) -> None:
     with SmtpStandIn(security="tls") as smtp:
-        error = channel_of(smtp, renderer, ssl_context=None).send(mail(), holds_claim=mine)
+        error = channel_of(smtp, renderer, ssl_context=None).send(mail(), holds_claim=claim_is_held)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
     assert "certificate" in str(error.message)

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from balancebot.domain.balance import Category, Readings
+from balancebot.domain.balance import Readings
 from balancebot.ports import SourceErrorKind
 from balancebot.store import wallets
 from balancebot.store.database import Database
-from balancebot.store.tables import hourly_use, snapshots
+from balancebot.store.tables import hourly_use
 from tests.world import SHOP, HandClock, World, industry
 
 sqlite_alone = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -29,12 +29,6 @@ def _read(world: World, balance: int, **then: float) -> None:
     world.reads(balance, then=timedelta(**then))
 
 
-def _rate(world: World) -> float | None:
-    views = world.app.latest.read(now=world.clock.now()).views
-    (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
-    return view.estimate.burn_per_day
-
-
 @sqlite_alone
 @pytest.mark.parametrize(
     "jumped",
@@ -51,7 +45,7 @@ def test_the_usage_rate_is_right_within_two_readings(world: World, jumped: objec
     for _ in range(24):
         _read(world, balance, minutes=30)
         balance -= 200
-    before = _rate(world)
+    before = world.usage_rate()
     assert before == pytest.approx(9600, rel=0.05)
 
     right = world.clock.at
@@ -66,12 +60,7 @@ def test_the_usage_rate_is_right_within_two_readings(world: World, jumped: objec
     for _ in range(3):
         _read(world, balance, minutes=30)
         balance -= 200
-    assert _rate(world) == pytest.approx(9600, rel=0.15)
-
-
-def _num_readings(world: World) -> int:
-    with world.database.read() as conn:
-        return conn.scalar(select(func.count()).select_from(snapshots)) or 0
+    assert world.usage_rate() == pytest.approx(9600, rel=0.15)
 
 
 @pytest.mark.parametrize("days", [60, 20_000])
@@ -81,14 +70,14 @@ def test_a_clock_that_is_far_behind_deletes_no_readings(world: World, days: int)
     right = world.clock.at
     steady = HandClock(right)
     behind = world.another_app(steady=steady)
-    before = _num_readings(world)
+    before = world.num_snapshots()
     world.clock.at = right - timedelta(days=days)
     for _ in range(3):
         behind.poll_cycle.run_all([SHOP])
         world.clock.pass_by(minutes=5)
         steady.pass_by(minutes=5)
         world.clock.at -= timedelta(seconds=1)
-    assert before <= _num_readings(world)
+    assert before <= world.num_snapshots()
 
 
 def test_a_machine_whose_clock_starts_at_1970_books_no_decades(world: World) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from balancebot.config import DigestConfig, RetentionConfig
 from balancebot.domain.balance import Category
@@ -12,7 +12,7 @@ from balancebot.domain.message import DigestMessage
 from balancebot.history.prune import Pruned, prune_steadily
 from balancebot.store import usage, use_totals, wallets
 from balancebot.store.database import Database
-from balancebot.store.tables import notifications, snapshots
+from balancebot.store.tables import notifications
 from tests.world import SHOP, World, industry
 
 DAILY = DigestConfig(name="daily", cron="0 9 * * *", destinations={"slack": ("#finance",)})
@@ -55,24 +55,12 @@ def _digests(world: World) -> list[tuple[str, bool]]:
         return [(message.slot, message.late) for message in messages if isinstance(message, DigestMessage)]
 
 
-def _num_snapshots(world: World) -> int:
-    with world.database.read() as conn:
-        return conn.scalar(select(func.count()).select_from(snapshots)) or 0
-
-
-def _rate(world: World) -> float:
-    views = world.app.latest.read(now=world.clock.now()).views
-    (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
-    assert view.estimate.burn_per_day is not None
-    return view.estimate.burn_per_day
-
-
 def test_a_pause_of_a_month_sends_nothing_twice_and_deletes_nothing_immediately(world: World) -> None:
     balance = _live(world, 100_000, 48)
     opened = "opened warning acme/shop:industry"
     assert [opened] == world.transitions()
     assert ["2026-11-24T09:00", "2026-11-25T09:00"] == [slot for slot, _ in _digests(world)]
-    before, num_snapshots = _rate(world), _num_snapshots(world)
+    before, num_snapshots = world.usage_rate(), world.num_snapshots()
     world.close()
 
     world.clock.at += timedelta(days=30)
@@ -83,8 +71,8 @@ def test_a_pause_of_a_month_sends_nothing_twice_and_deletes_nothing_immediately(
     # noon: the missed slot of nine o'clock is sent late, those of earlier days aren't
     assert ("2026-12-25T09:00", True) == _digests(world)[-1]
     assert 3 == len(_digests(world))
-    assert num_snapshots + 2 == _num_snapshots(world)
-    assert before == pytest.approx(_rate(world), rel=0.2)
+    assert num_snapshots + 2 == world.num_snapshots()
+    assert before == pytest.approx(world.usage_rate(), rel=0.2)
     with world.database.read() as conn:
         booked = sum(used[2].use for used in use_totals.of_hours(conn, since=0, until=10**6).values())
     assert 100_000 - balance - USED == booked
@@ -92,7 +80,7 @@ def test_a_pause_of_a_month_sends_nothing_twice_and_deletes_nothing_immediately(
     _live(world, balance, 25)
     assert [opened, *["reminder warning acme/shop:industry"] * 2] == world.transitions()
     # a day has passed without a jump: readings older than 31 days are deleted now
-    assert _num_snapshots(world) < num_snapshots + 27
+    assert world.num_snapshots() < num_snapshots + 27
 
 
 def test_usage_in_a_pause_is_spread_over_its_hours(world: World) -> None:

@@ -74,13 +74,15 @@ class Service:
 
     def _feishu(self, query, headers, body, document) -> str | None:
         stamp = document["timestamp"]
-        if not self._is_fresh(int(stamp)) or document["sign"] != _digest(f"{stamp}\n{SECRET}".encode(), b""):
+        if not self._is_fresh(int(stamp)) or document["sign"] != signature(
+            f"{stamp}\n{SECRET}".encode(), b""
+        ):
             return "sign match fail or timestamp is not within one hour from current time"
         return None if len(body) <= 20_000 else "request trigger body too large"
 
     def _dingtalk(self, query, headers, body, document) -> str | None:
         (stamp,), (sign,) = query["timestamp"], query["sign"]
-        if not self._is_fresh(int(stamp) / 1000) or sign != _digest(
+        if not self._is_fresh(int(stamp) / 1000) or sign != signature(
             SECRET.encode(), f"{stamp}\n{SECRET}".encode()
         ):
             return "sign not match"
@@ -93,7 +95,7 @@ class Service:
 
     def _webhook(self, query, headers, body, document) -> str | None:
         signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        expected = f"v1,{_digest(base64.b64decode(KEY.removeprefix('whsec_')), signed)}"
+        expected = f"v1,{signature(base64.b64decode(KEY.removeprefix('whsec_')), signed)}"
         return None if expected == headers["webhook-signature"] else "no such signature"
 
     def _pagerduty(self, query, headers, body, document) -> str | None:
@@ -109,7 +111,8 @@ class Service:
         return None if {"title", "message"} <= document.keys() else "not from Apprise"
 
 
-def _digest(key: bytes, text: bytes) -> str:
+def signature(key: bytes, text: bytes) -> str:
+    """Return the HMAC-SHA256 of a text in base64."""
     return base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
 
 

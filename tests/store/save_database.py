@@ -19,7 +19,6 @@ from sqlalchemy import func, make_url, select
 from balancebot.config import DigestConfig, Secret
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.user import Role
 from balancebot.history.prune import pack, prune
 from balancebot.people import tokens, users
@@ -27,6 +26,7 @@ from balancebot.people.log_in import LogIn
 from balancebot.store import schema, tables
 from balancebot.store.database import Database
 from tests.databases import PostgreSQL, installed_programs
+from tests.patterns import pattern_from
 from tests.web import showcase
 from tests.world import SETTINGS, SHOP, World, industry
 
@@ -60,8 +60,7 @@ def fill(database: Database) -> None:
     )
     world.reads(20_900, 20_800, 700, 21_000)
     app.operate_orders.add(shop, quantity=5_000, expected_at=now + timedelta(days=9), by=BY)
-    pattern = Pattern.parse("acme/营销活动")
-    assert isinstance(pattern, Pattern)
+    pattern = pattern_from("acme/营销活动")
     app.operate_alerts.silence(pattern, until=now + timedelta(days=2), reason="sale", by=BY)
     starts_at = now + timedelta(days=1)
     app.planned_sends.announce(shop, messages=3_000, starts_at=starts_at, over=timedelta(hours=4), by=BY)

@@ -7,12 +7,12 @@ import pytest
 from balancebot.domain.alert import Reason
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.threshold import Scope
 from balancebot.domain.verdict import Severity
 from balancebot.store.database import Database
 from balancebot.thresholds.edit import Edited
 from balancebot.thresholds.sheet import read_limits
+from tests.patterns import pattern_from
 from tests.world import SHOP, World, industry
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
@@ -85,8 +85,7 @@ def test_the_next_reading_sends_nothing_again(world: World) -> None:
 
 
 def test_a_silenced_alert_opens_without_a_message(world: World) -> None:
-    pattern = Pattern.parse(SHOP)
-    assert isinstance(pattern, Pattern)
+    pattern = pattern_from(SHOP)
     until = world.clock.now() + timedelta(hours=1)
     world.app.operate_alerts.silence(pattern, until=until, reason="planned", by=BY)
     assert [] == outcomes(world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY))

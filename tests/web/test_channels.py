@@ -9,7 +9,6 @@ import httpx
 from balancebot.config import RouteConfig
 from balancebot.config.sections import EscalationConfig, QuietConfig
 from balancebot.config.values import daily_hours
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Destination
 from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
@@ -17,14 +16,9 @@ from balancebot.ports import ChannelErrorKind
 from balancebot.store import channel_failures
 from balancebot.store.notification_history import destination_summaries
 from tests.outbox_bench import fails
+from tests.patterns import pattern_from
 from tests.web.conftest import Desk
 from tests.world import OPS, SHOP, industry
-
-
-def pattern(text: str) -> Pattern:
-    parsed = Pattern.parse(text)
-    assert isinstance(parsed, Pattern)
-    return parsed
 
 
 def send_test(desk: Desk, browser: httpx.Client, destination: Destination) -> httpx.Response:
@@ -78,7 +72,7 @@ def test_the_routing_preview_follows_routes_mentions_quiet_hours_and_escalations
         live.now,
         routes=(
             RouteConfig(
-                match=pattern("acme/*:industry"),
+                match=pattern_from("acme/*:industry"),
                 severity=Severity.WARNING,
                 destinations=MappingProxyType({"slack": ("#shop",), "email": ()}),
                 mention=MappingProxyType({Severity.CRITICAL: ("U024BE7LH",)}),
@@ -86,7 +80,7 @@ def test_the_routing_preview_follows_routes_mentions_quiet_hours_and_escalations
         ),
         escalations=(
             EscalationConfig(
-                match=pattern("acme/*"),
+                match=pattern_from("acme/*"),
                 severity=Severity.CRITICAL,
                 after=timedelta(minutes=30),
                 destinations=MappingProxyType({"slack": ("#oncall",)}),

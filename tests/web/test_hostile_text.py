@@ -14,10 +14,10 @@ from starlette.routing import Route
 from balancebot.config import Secret
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category
-from balancebot.domain.pattern import Pattern
 from balancebot.domain.user import Role
 from balancebot.people import tokens
 from tests.hostile_text import HOSTILE_TEXTS, write_everywhere
+from tests.patterns import pattern_from
 from tests.web.conftest import Desk
 from tests.web.showcase import CHECKOUT
 from tests.world import World
@@ -40,8 +40,7 @@ def _fill(desk: Desk) -> None:
     app.planned_sends.announce(
         key, messages=5, starts_at=now + timedelta(days=1), over=timedelta(hours=1), by=BY
     )
-    pattern = Pattern.parse("acme/*")
-    assert isinstance(pattern, Pattern)
+    pattern = pattern_from("acme/*")
     app.operate_alerts.silence(pattern, until=now + timedelta(hours=4), reason="x", by=BY)
 
 

@@ -19,11 +19,6 @@ from tests.world import NOON
 Envelope = Mapping[str, Any]
 
 
-@pytest.fixture
-def update(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.getoption("--update-golden"))
-
-
 def requests_in_order(desk: Desk) -> dict[str, Envelope]:
     """Return every request that can be answered, by name, in the order in which they are sent."""
     alert = desk.alert_id
