@@ -36,7 +36,7 @@ def why(
     command = context_of(context)
     explanation = _explained(command, target)
     if as_json:
-        keys = [story.view.key for story in explanation.balances]
+        keys = [explained.view.key for explained in explanation.balances]
         with command.database.read() as conn:
             movable = movable_to(conn, keys, figures=figures_of(command.settings), now=explanation.at)
         show_json(_as_json(explanation, movable))
@@ -75,21 +75,23 @@ def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dic
         "next_read_at": None if row is None else json_instant(row.next_reading.at),
         "next_read_reason": None if row is None else row.next_reading.reason,
         "next_read_category": None if row is None else row.next_reading.category,
-        "alerts": [_alert(story) for story in explanation.alerts],
-        "balances": [_balance(story, movable.get(story.view.key, 0)) for story in explanation.balances],
+        "alerts": [_alert(explained) for explained in explanation.alerts],
+        "balances": [
+            _balance(explained, movable.get(explained.view.key, 0)) for explained in explanation.balances
+        ],
     }
 
 
-def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
-    answer: dict[str, object] = to_builtins(balance_answer(story.view, movable=movable))
+def _balance(explained: BalanceExplanation, movable: int) -> dict[str, object]:
+    answer: dict[str, object] = to_builtins(balance_answer(explained.view, movable=movable))
     return answer | {
         "origins": {
             check.column: "built in" if check.origin is None else str(check.origin)
-            for check in story.limits
+            for check in explained.limits
             if check.limit is not None or check.origin is not None
         },
-        "crossed": [check.column for check in story.limits if check.is_crossed],
-        "alerts": [_alert(alert) for alert in story.alerts],
+        "crossed": [check.column for check in explained.limits if check.is_crossed],
+        "alerts": [_alert(alert) for alert in explained.alerts],
         "silences": [
             {
                 "id": str(silence.id),
@@ -98,10 +100,11 @@ def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
                 "reason": silence.reason,
                 "created_by": silence.created_by,
             }
-            for silence in story.silences
+            for silence in explained.silences
         ],
         "listeners": [
-            {"channel": channel, "destination": destination} for channel, destination in story.destinations
+            {"channel": channel, "destination": destination}
+            for channel, destination in explained.destinations
         ],
         "outlook": [
             {
@@ -111,13 +114,13 @@ def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
                 "limit": None if prediction.column is None else {prediction.column: prediction.limit},
                 "reaches": dict(prediction.bars) or None,
             }
-            for prediction in story.outlook
+            for prediction in explained.outlook
         ],
     }
 
 
-def _alert(story: AlertExplanation) -> dict[str, object]:
-    alert = story.alert
+def _alert(explained: AlertExplanation) -> dict[str, object]:
+    alert = explained.alert
     return {
         "id": str(alert.id),
         "kind": alert.subject.kind,
@@ -129,7 +132,7 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
         "note": alert.acknowledged_note or None,
         "expects_by": json_instant(alert.expects_by),
         "muted": alert.muted,
-        "waits_until": json_instant(story.waits_until),
+        "waits_until": json_instant(explained.waits_until),
         "escalated_at": json_instant(alert.escalated_at),
         "escalates": [
             {
@@ -138,13 +141,13 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
                     {"channel": channel, "destination": destination} for channel, destination in destinations
                 ],
             }
-            for at, destinations in story.escalates
+            for at, destinations in explained.escalates
         ],
         "flapping": alert.is_flapping,
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
-        "detail": str(story.message.measurement.detail) or None,
-        "told": [_notification(notification) for notification in story.notifications],
+        "detail": str(explained.message.measurement.detail) or None,
+        "told": [_notification(notification) for notification in explained.notifications],
     }
 
 

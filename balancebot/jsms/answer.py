@@ -64,7 +64,7 @@ class AnswerFault:
 
     kind: SourceErrorKind
     message: Sentence
-    said: str = ""
+    quote: str = ""
     """The error text of the source, cleaned."""
     retry_after: timedelta | None = None
 
@@ -154,7 +154,7 @@ def parse_answer(
     return AnswerFault(
         kind=fault_kind,
         message=message,
-        said=clean_foreign(words, redact),
+        quote=clean_foreign(words, redact),
         retry_after=retry_after(reply.headers, now=now),
     )
 
@@ -194,9 +194,9 @@ def _readings(body: bytes, kind: EndpointKind, redact: Callable[[str], str]) -> 
         code, words = _error(body)
         fields, quoted = ", ".join(missing), clean_foreign(words, redact)
         if code is None:
-            return _schema(sentence("200 without %(fields)s", fields=fields), said=quoted)
+            return _schema(sentence("200 without %(fields)s", fields=fields), quote=quoted)
         return _schema(
-            sentence("200 without %(fields)s, but with code %(code)s", fields=fields, code=code), said=quoted
+            sentence("200 without %(fields)s, but with code %(code)s", fields=fields, code=code), quote=quoted
         )
     readings: list[Reading] = []
     for field in kind.fields:
@@ -214,8 +214,8 @@ def _readings(body: bytes, kind: EndpointKind, redact: Callable[[str], str]) -> 
     return ParsedBalances(readings=Readings(*readings), unknown_fields=unknown)
 
 
-def _schema(message: Sentence, *, said: str = "") -> AnswerFault:
-    return AnswerFault(kind=SourceErrorKind.SCHEMA, message=message, said=said)
+def _schema(message: Sentence, *, quote: str = "") -> AnswerFault:
+    return AnswerFault(kind=SourceErrorKind.SCHEMA, message=message, quote=quote)
 
 
 def _strict_json(body: bytes) -> object:

@@ -95,7 +95,7 @@ class FetchTask:
 
 
 @dataclass(slots=True)
-class Trouble:
+class SuspectRecord:
     """The record of a wallet whose latest request failed or was slow."""
 
     requested_at: float
@@ -129,9 +129,9 @@ class HostQueue:
         if queued:
             self._usual_tasks.append(queued)
 
-    def add_suspect(self, task: FetchTask, trouble: Trouble | None) -> None:
+    def add_suspect(self, task: FetchTask, record: SuspectRecord | None) -> None:
         """Queue `task`, a slow one after all quick failures, and each after those requested longer ago."""
-        order = (False, 0.0) if trouble is None else (trouble.is_slow, trouble.requested_at)
+        order = (False, 0.0) if record is None else (record.is_slow, record.requested_at)
         heapq.heappush(self._suspects, (*order, next(self._sequence), task))
 
     def has_usual(self) -> bool:
@@ -209,7 +209,7 @@ class FetchPool:
         self._calls: set[FetchCall] = set()
         self._hosts: dict[str, HostQueue] = {}
         self._turns: deque[HostQueue] = deque()
-        self._troubles: dict[WalletName, Trouble] = {}
+        self._records: dict[WalletName, SuspectRecord] = {}
         self._running_suspects: dict[FetchTask, None] = {}
         """In the order in which they became suspects; without those that were cut off."""
         self._suspect_read_at = -math.inf
@@ -238,7 +238,7 @@ class FetchPool:
     def forget_troubles(self, wallets: Collection[WalletName]) -> None:
         """Forget the failures of these wallets, whose key pairs were replaced."""
         for wallet in wallets:
-            self._troubles.pop(wallet, None)
+            self._records.pop(wallet, None)
 
     def close(self) -> None:
         """Abandon every call and end the thread. Idempotent."""
@@ -253,9 +253,9 @@ class FetchPool:
 
     # On the event loop
 
-    def trouble_of(self, wallet: WalletName) -> Trouble | None:
+    def suspect_record(self, wallet: WalletName) -> SuspectRecord | None:
         """Return the record of a wallet's latest failure, if any."""
-        return self._troubles.get(wallet)
+        return self._records.get(wallet)
 
     def note_answer(self, task: FetchTask, seconds: float) -> None:
         """Record that a request was answered, with success or not, after so many seconds."""
@@ -267,17 +267,19 @@ class FetchPool:
         if task.is_suspect:
             self._suspect_read_at = self._loop.time()
         if seconds > slow_after:
-            self.note_trouble(task, is_slow=True)
+            self.record_suspect(task, is_slow=True)
         else:
-            self._troubles.pop(task.wallet, None)
+            self._records.pop(task.wallet, None)
 
-    def note_trouble(self, task: FetchTask, *, is_slow: bool, is_rate_limited: bool = False) -> Trouble:
+    def record_suspect(
+        self, task: FetchTask, *, is_slow: bool, is_rate_limited: bool = False
+    ) -> SuspectRecord:
         """Record that a request failed or was slow, and return the wallet's record."""
-        before = self._troubles.get(task.wallet)
+        before = self._records.get(task.wallet)
         num_before = 0 if before is None else before.num_rate_limited
-        trouble = Trouble(self._loop.time(), is_slow, num_before + 1 if is_rate_limited else 0)
-        self._troubles[task.wallet] = trouble
-        return trouble
+        record = SuspectRecord(self._loop.time(), is_slow, num_before + 1 if is_rate_limited else 0)
+        self._records[task.wallet] = record
+        return record
 
     def note_silence(self, base_url: str) -> None:
         """Treat every wallet of a host that was given up as a suspect until one answers."""
@@ -319,7 +321,7 @@ class FetchPool:
             usual: list[FetchTask] = []
             suspects: list[FetchTask] = []
             for task in queued:
-                is_suspect = host.is_silent or task.wallet in self._troubles
+                is_suspect = host.is_silent or task.wallet in self._records
                 (suspects if is_suspect else usual).append(task)
             host.add(usual)
             for task in suspects:
@@ -338,7 +340,7 @@ class FetchPool:
         call.waiting_suspects.add(task)
         if call.giving_up is None:
             call.giving_up = self._loop.call_later(self._longest_wait, self._give_up_waiting, call)
-        self._hosts[task.base_url].add_suspect(task, self._troubles.get(task.wallet))
+        self._hosts[task.base_url].add_suspect(task, self._records.get(task.wallet))
         self._wake(1)
 
     def _give_up_waiting(self, call: FetchCall) -> None:

@@ -22,7 +22,7 @@ from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 from balancebot.jsms.answer import AnswerFault, ParsedBalances, Understood, parse_answer
 from balancebot.jsms.endpoint import Endpoint, Target, endpoints_of, oddities, redactor_of, targets_of
-from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, Trouble
+from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, SuspectRecord
 from balancebot.jsms.transport import Transport
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 
@@ -201,7 +201,7 @@ class JsmsSource:
                     )
                 )
             case AnswerFault() if outcome is _CUT_OFF:
-                self._pool.note_trouble(task, is_slow=True)
+                self._pool.record_suspect(task, is_slow=True)
                 self._pool.retry(task)
             case AnswerFault():
                 self._settle_fault(task, target, outcome)
@@ -210,8 +210,8 @@ class JsmsSource:
 
     def _settle_fault(self, task: FetchTask, target: Target, fault: AnswerFault) -> None:
         """Queue the task again if that may help, otherwise deliver the fault."""
-        before = self._pool.trouble_of(task.wallet)
-        trouble = self._pool.note_trouble(
+        before = self._pool.suspect_record(task.wallet)
+        record = self._pool.record_suspect(
             task,
             is_slow=fault.kind is SourceErrorKind.TIMEOUT,
             is_rate_limited=fault.kind is SourceErrorKind.RATE_LIMITED,
@@ -222,7 +222,7 @@ class JsmsSource:
             self._pool.retry(task, after=wait)
             return
         if fault.kind is SourceErrorKind.RATE_LIMITED:
-            doublings = min(trouble.num_rate_limited - 1, 30)
+            doublings = min(record.num_rate_limited - 1, 30)
             back_off = min(self._retrying.rate_limited_wait * 2.0**doublings, self._retrying.most_backed_off)
             fault = replace(fault, retry_after=max(back_off, fault.retry_after or timedelta()))
         self._deliver_fault(task, self._with_context(task.wallet, target, fault))
@@ -247,7 +247,9 @@ class JsmsSource:
             return reply
         return parse_answer(reply, target.endpoint.kind, now=self._clock.now(), redact=self._redact)
 
-    def _wait_before_retry(self, fault: AnswerFault, task: FetchTask, before: Trouble | None) -> float | None:
+    def _wait_before_retry(
+        self, fault: AnswerFault, task: FetchTask, before: SuspectRecord | None
+    ) -> float | None:
         """Return the seconds to wait before the next attempt; None if there must be none."""
         rules = self._retrying
         if fault.kind.permanent:
@@ -314,14 +316,14 @@ def _is_silence(outcome: Understood) -> bool:
     }
 
 
-def _was_rate_limited(trouble: Trouble | None) -> bool:
-    return trouble is not None and trouble.num_rate_limited > 0
+def _was_rate_limited(record: SuspectRecord | None) -> bool:
+    return record is not None and record.num_rate_limited > 0
 
 
 def _with_quote(fault: AnswerFault) -> Sentence:
-    if not fault.said:
+    if not fault.quote:
         return fault.message
-    return sentence("%(fault)s (it said “%(quote)s”)", fault=fault.message, quote=fault.said)
+    return sentence("%(fault)s (it said “%(quote)s”)", fault=fault.message, quote=fault.quote)
 
 
 def build_source(poll: PollConfig, accounts: Iterable[AccountConfig], clock: Clock) -> JsmsSource:

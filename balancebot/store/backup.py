@@ -48,9 +48,9 @@ def back_up(database: Database, file: Path) -> BackupMade | BackupFailed:
     part = file.with_name(f".{file.name}.{uuid4().hex}.part")
     try:
         part.touch(mode=0o600, exist_ok=False)  # it contains password hashes: nobody else may read it
-        trouble = _copy_sqlite(database, part) if database.is_sqlite else _dump_postgresql(database, part)
-        if trouble is not None:
-            return BackupFailed(message=trouble)
+        failure = _copy_sqlite(database, part) if database.is_sqlite else _dump_postgresql(database, part)
+        if failure is not None:
+            return BackupFailed(message=failure)
         with part.open("rb+") as written:
             os.fsync(written.fileno())
         file.touch(exist_ok=False)

@@ -86,25 +86,25 @@ def _kind_of(raised: BaseException) -> DatabaseErrorKind | None:
 
 
 def _words(kind: DatabaseErrorKind, raised: BaseException, url: URL) -> str:
-    said = " ".join(str(raised).split()) or type(raised).__name__
+    text = " ".join(str(raised).split()) or type(raised).__name__
     if url.get_backend_name() == "sqlite" and url.database:
         if kind is DatabaseErrorKind.UNREACHABLE:
-            return _file_trouble(Path(url.database), said)
+            return _file_error(Path(url.database), text)
         if kind is DatabaseErrorKind.LOCKED:
-            return f"another process is writing and did not finish in time ({said})"
+            return f"another process is writing and did not finish in time ({text})"
         if kind is DatabaseErrorKind.FULL:
-            return f"the disk is full ({said})"
-    said = said.partition(" LINE ")[0]  # where in the statement it was: nothing for people
+            return f"the disk is full ({text})"
+    text = text.partition(" LINE ")[0]  # where in the statement it was: nothing for people
     if kind is DatabaseErrorKind.LOCKED:
-        return f"another session holds what is needed and did not let go in time ({said})"
+        return f"another session holds what is needed and did not let go in time ({text})"
     if kind is DatabaseErrorKind.CORRUPT:
-        return f"it is damaged, or was not made by balancebot ({said})"
-    return said
+        return f"it is damaged, or was not made by balancebot ({text})"
+    return text
 
 
-def _file_trouble(file: Path, said: str) -> str:
+def _file_error(file: Path, text: str) -> str:
     if not file.parent.is_dir():
         return f"the folder {file.parent} does not exist"
     if file.is_dir():
         return "it is a folder, not a file"
-    return f"it can't be read and written; look at the disk, and at the permissions of the file and its folder ({said})"
+    return f"it can't be read and written; look at the disk, and at the permissions of the file and its folder ({text})"

@@ -248,8 +248,8 @@ def _refused(request: Request, error: Exception) -> Response:
     if page_request is None:
         answer = _error_page(request, error.status_code, message)
     else:
-        code, said = error.status_code, page_request.words.gettext(message)
-        answer = show(page_request, "trouble.html.j2", status=code, code=code, said=said)
+        code, explanation = error.status_code, page_request.words.gettext(message)
+        answer = show(page_request, "trouble.html.j2", status=code, code=code, explanation=explanation)
     answer.headers.update(error.headers or {})
     return answer
 
@@ -280,8 +280,14 @@ def _error_page(request: Request, status: int, message: str) -> Response:
     if is_for_api(request.url.path):
         return problem(status, message or HTTPStatus(status).phrase)
     words = words_for(request)
-    said = words.gettext(message)
+    explanation = words.gettext(message)
     text = render(
-        app_of(request), "trouble.html.j2", words, user=None, path=request.url.path, code=status, said=said
+        app_of(request),
+        "trouble.html.j2",
+        words,
+        user=None,
+        path=request.url.path,
+        code=status,
+        explanation=explanation,
     )
     return HTMLResponse(text, status_code=status)

@@ -125,7 +125,7 @@ def show_changes(
     with request.app.database.read() as conn:
         before = request.app.thresholds.book(conn)
     scopes = [change.scope for change in edited.changes]
-    prospect = request.app.preview_limits.ahead(before, ThresholdBook(edited.rows), scopes, now=request.now)
+    present = request.app.preview_limits.ahead(before, ThresholdBook(edited.rows), scopes, now=request.now)
     return show(
         request,
         "sheet_preview.html.j2",
@@ -146,7 +146,7 @@ def show_changes(
         ],
         num_changes=len(edited.changes),
         warnings=[request.words.translate(warning.placed) for warning in edited.warnings[:MAX_LISTED]],
-        prospect=prospect,
+        present=present,
         carried=_pack_changes(edited),
         seen=changes_token(edited),
     )

@@ -357,11 +357,11 @@ def preview(request: PageRequest) -> Response:
                 for column in COLUMNS
             },
             other_faults=[words.translate(fault.placed) for fault in faults if fault.column not in COLUMNS],
-            prospect=None,
+            present=None,
             **fields,
         )
     before, after, scopes = _books(request, edited)
-    prospect = request.app.preview_limits.ahead(before, after, scopes, now=request.now)
+    present = request.app.preview_limits.ahead(before, after, scopes, now=request.now)
     return show(
         request,
         "threshold_preview.html.j2",
@@ -370,8 +370,8 @@ def preview(request: PageRequest) -> Response:
         **fields,
         warnings=[words.translate(warning.message) for warning in edited.warnings],
         is_change=bool(edited.changes),
-        prospect=prospect,
-        reasons=["" if shift.crossed is None else words.crossed(shift.crossed) for shift in prospect.shifts],
+        present=present,
+        reasons=["" if shift.crossed is None else words.crossed(shift.crossed) for shift in present.shifts],
     )
 
 
@@ -380,8 +380,8 @@ def backtest(request: PageRequest) -> Response:
     edited = _edited(request)
     if edited is None or edited.faults or not edited.changes:
         return Response("", media_type="text/html")
-    retrospect = request.app.preview_limits.back(*_books(request, edited), now=request.now)
-    return show(request, "threshold_backtest.html.j2", retrospect=retrospect)
+    past = request.app.preview_limits.back(*_books(request, edited), now=request.now)
+    return show(request, "threshold_backtest.html.j2", past=past)
 
 
 def _edited(request: PageRequest) -> Edited | None:

@@ -53,7 +53,7 @@ def an_alert(**changes) -> Alert:
 
 
 def kinds(standing: BalanceStanding) -> list[str]:
-    return [prospect.kind.value for prospect in outlooks(standing)]
+    return [prediction.kind.value for prediction in outlooks(standing)]
 
 
 def test_each_limit_is_expected_when_usage_reaches_it():
@@ -62,7 +62,7 @@ def test_each_limit_is_expected_when_usage_reaches_it():
         (LimitColumn.CRITICAL_BELOW, NOW + timedelta(days=9.8)),
         (LimitColumn.WARNING_DAYS, NOW + timedelta(days=2.5)),
         (LimitColumn.CRITICAL_DAYS, NOW + timedelta(days=6.5)),
-    ] == [(prospect.column, prospect.at) for prospect in outlooks(a_standing())]
+    ] == [(prediction.column, prediction.at) for prediction in outlooks(a_standing())]
 
 
 def test_at_the_expected_instant_the_limit_is_about_to_be_crossed():
@@ -79,7 +79,7 @@ def test_without_usage_no_limit_is_expected():
     )
 
     assert {(None, True)} == {
-        (prospect.at, prospect.is_far) for prospect in outlooks(a_standing(estimate=endless))
+        (prediction.at, prediction.is_far) for prediction in outlooks(a_standing(estimate=endless))
     }
 
 
@@ -173,4 +173,4 @@ def test_a_muted_alert_names_the_severity_above_which_it_is_sent_anyway():
     first, *others = outlooks(a_standing(500, alert=muted, silenced_until=until))
 
     assert Outlook(kind=OutlookKind.SILENCED, at=until, severity=Severity.WARNING) == first
-    assert ["crosses", "crosses", "recovers"] == [prospect.kind.value for prospect in others]
+    assert ["crosses", "crosses", "recovers"] == [prediction.kind.value for prediction in others]

@@ -127,7 +127,7 @@ def test_every_return_code_has_its_kind_and_is_in_the_message(status, code, kind
     assert as_number == as_text
     assert (kind, "words", True) == (
         as_number.kind,
-        as_number.said,
+        as_number.quote,
         f"{status}, code {code}" in str(as_number.message),
     )
 
@@ -162,7 +162,7 @@ def test_quota_not_assigned_is_a_fault_for_a_shared_pool():
     "body", [b"", b"<html>Bad Gateway</html>", b'{"error": "x"}', b'{"error": {"code": []}}']
 )
 def test_an_error_without_a_readable_body_is_classified_by_its_status(status, kind, body):
-    assert (kind, "") == (answer(body, status).kind, answer(body, status).said)
+    assert (kind, "") == (answer(body, status).kind, answer(body, status).quote)
 
 
 def test_rejected_credentials_name_the_most_likely_mistake():

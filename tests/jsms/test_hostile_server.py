@@ -73,7 +73,7 @@ def test_any_answer_gives_readings_or_a_fault(status, body, kind, headers):
         assert all(not isinstance(reading, int) or 0 <= reading <= MAX_READING for reading in found.readings)
     else:
         assert found.retry_after is None or timedelta() <= found.retry_after <= MAX_RETRY_AFTER
-        assert len(str(found.message)) + len(found.said) < 1_000
+        assert len(str(found.message)) + len(found.quote) < 1_000
         assert str(found.message).isprintable()
 
 
@@ -119,7 +119,7 @@ def test_an_authorization_header_repeated_by_a_server_is_not_shown(name, words):
         reply = Reply(status=status, headers=headers, body=body)
         found = parse_answer(reply, EndpointKind.APP, now=NOW, redact=Redactor([KEY, SECRET]))
         assert isinstance(found, AnswerFault)
-        shown = "".join((str(found.message) + found.said).split()).lower()
+        shown = "".join((str(found.message) + found.quote).split()).lower()
         for hidden in (PAIR, SECRET, SECRET.encode().hex()):
             for start in range(len(hidden) - 9):
                 assert hidden[start : start + 10].lower() not in shown, (name, status)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from balancebot.domain.balance import Snapshot, WalletName
-from balancebot.jsms.pool import FetchCall, FetchTask, HostQueue, Trouble
+from balancebot.jsms.pool import FetchCall, FetchTask, HostQueue, SuspectRecord
 from balancebot.jsms.simulator import FaultKind, SimulatedFault, Simulator, crowd
 from balancebot.ports import SourceErrorKind
 from tests.jsms.test_jsms import BUDGET, SOON, StandingClock, source_of
@@ -37,9 +37,9 @@ def test_suspects_get_one_turn_in_four_in_the_order_of_quick_failures_and_waitin
     host = HostQueue(max_rate=None, now=0.0)
     host.add(tasks_of(call, *"abcdefgh"))
     slow_lately, slow_before, quick = tasks_of(call, "slow lately", "slow before", "quick")
-    host.add_suspect(slow_lately, Trouble(9.0, is_slow=True))
-    host.add_suspect(slow_before, Trouble(3.0, is_slow=True))
-    host.add_suspect(quick, Trouble(9.5, is_slow=False))
+    host.add_suspect(slow_lately, SuspectRecord(9.0, is_slow=True))
+    host.add_suspect(slow_before, SuspectRecord(3.0, is_slow=True))
+    host.add_suspect(quick, SuspectRecord(9.5, is_slow=False))
     expected = [*"abc", "quick", *"def", "slow before", *"gh", "slow lately", None]
     assert expected == taken(host, 12)
 
@@ -160,6 +160,6 @@ def test_a_replaced_key_pair_is_no_suspect(sim):
     sim.fail(wallet, SimulatedFault(kind=FaultKind.SERVER_ERROR))
     with source_of(sim.endpoints()) as source:
         list(source.fetch([wallet], budget=BUDGET))
-        assert source._pool.trouble_of(wallet) is not None
+        assert source._pool.suspect_record(wallet) is not None
         source.configure({**sim.endpoints(), wallet: sim.endpoints()[sim.wallets[1]]})
-        assert source._pool.trouble_of(wallet) is None
+        assert source._pool.suspect_record(wallet) is None

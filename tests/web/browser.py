@@ -65,7 +65,7 @@ def started() -> Iterator[Playwright]:
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     """A function that opens pages; policy violations, script errors and requests to other hosts fail the test at its end."""
     contexts = []
-    troubles: list[str] = []
+    problems: list[str] = []
 
     def open_(address: str, *, width: int = 1280, height: int = 900, scheme: str = "light") -> Page:
         context = chromium.new_context(
@@ -77,11 +77,11 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE * 1000)
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on(
             "console",
             lambda message: (
-                troubles.append(message.text)
+                problems.append(message.text)
                 if "Content Security Policy" in message.text or "Refused to" in message.text
                 else None
             ),
@@ -89,7 +89,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         page.on(
             "request",
             lambda request: (
-                troubles.append(f"asked {request.url}")
+                problems.append(f"asked {request.url}")
                 if urlsplit(request.url).netloc != urlsplit(address).netloc
                 else None
             ),
@@ -99,4 +99,4 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
     yield open_
     for context in contexts:
         context.close()
-    assert troubles == []
+    assert problems == []

@@ -73,13 +73,13 @@ class SocketMode:
         self._works: OrderedDict[str, Work] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: set[aiohttp.ClientWebSocketResponse] = set()
-        self._trouble: str | None = None
+        self._error: str | None = None
         self._logged: str | None = None
 
     @property
     def is_connected(self) -> bool:
         """Whether a socket is open."""
-        return self._trouble == ""
+        return self._error == ""
 
     def start(self) -> None:
         """Start listening. Failures are logged and retried without end."""
@@ -151,18 +151,18 @@ class SocketMode:
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse, needs_next: asyncio.Event) -> None:
         """Read a socket to its end; set `needs_next` when another one must be opened."""
-        trouble = "Slack's socket was closed"
+        error = "Slack's socket was closed"
         try:
             async with asyncio.timeout(None) as deadline:
                 async for message in socket:
                     envelope = _parsed(message.data)
                     match envelope.get("type"):
                         case "disconnect" if not _is_about_to_close(envelope.get("reason")):
-                            # closed at once: one that is kept would count against the next
-                            trouble = _refusal(envelope.get("reason"))
+                            # closed immediately: an open one would count against the next
+                            error = _refusal(envelope.get("reason"))
                             break
                         case "disconnect":
-                            trouble = ""
+                            error = ""
                             deadline.reschedule(self._loop.time() + _OLD_FOR)
                             needs_next.set()
                         case _ if "envelope_id" in envelope and not self._stopping.is_set():
@@ -172,8 +172,8 @@ class SocketMode:
         finally:
             await socket.close()
             self._sockets.discard(socket)
-            if trouble and not self._stopping.is_set():
-                self._note(trouble)
+            if error and not self._stopping.is_set():
+                self._note(error)
             needs_next.set()
 
     async def _handle(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
@@ -213,12 +213,12 @@ class SocketMode:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _note(self, trouble: str) -> None:
-        """Log a trouble once until a socket has lasted; '' = connected, which is logged at once the first time alone."""
-        self._trouble = trouble
-        if trouble and trouble != self._logged:
-            log.warning("slack.disconnected", extra={"error": trouble})
-            self._logged = trouble
+    def _note(self, error: str) -> None:
+        """Log an error once until a socket has lasted; '' = connected, which is logged immediately only the first time."""
+        self._error = error
+        if error and error != self._logged:
+            log.warning("slack.disconnected", extra={"error": error})
+            self._logged = error
         elif self._logged is None:
             self._note_settled()
 
