@@ -62,7 +62,7 @@ def test_sql_is_only_in_the_store() -> None:
     assert [] == offenders
 
 
-def test_aiohttp_is_only_used_by_stand_ins_and_the_slack_socket() -> None:
+def test_aiohttp_is_only_used_to_reach_other_systems() -> None:
     users = {_name(file).partition("/")[0] for file in _FILES if "aiohttp" in _imports(file)}
     assert users <= {"jsms", "network.py", "notify"}
 

@@ -114,7 +114,7 @@ def test_two_purchases_in_a_day_are_two_immediate_recoveries(long_day):
     assert ["opened", "> recovered"] * 2 == long_day.slack.received()
 
 
-def test_flapping_is_counted_anew_the_next_day(long_day):
+def test_flapping_is_counted_again_from_the_next_day(long_day):
     long_day.reads(*(500, 5000) * 2)
     long_day.clock.pass_by(hours=24)
     long_day.reads(500, 5000)

@@ -51,7 +51,7 @@ def test_status_counts_muted_alerts(balancebot: Run) -> None:
 
 
 @pytest.mark.usefixtures("opened")
-def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) -> None:
+def test_closed_alerts_are_listed_on_request(balancebot: Run, firm: Firm) -> None:
     firm.has(5000)
     balancebot("poll")
     assert [] == json.loads(balancebot("alerts", "list", "--json").out)["alerts"]

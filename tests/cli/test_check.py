@@ -119,7 +119,7 @@ def test_check_fails_while_a_recipient_is_refused(balancebot: Run, firm: Firm) -
     assert "FAIL  email finance@example.com: " in outcome.out
 
 
-def test_a_test_message_arrives_at_each_channel_or_the_one_asked_for(balancebot: Run, firm: Firm) -> None:
+def test_a_test_message_arrives_at_each_channel_or_at_the_selected_one(balancebot: Run, firm: Firm) -> None:
     outcome = balancebot("notify", "test")
     assert (0, "slack #ops-alerts: sent\nemail finance@example.com: sent\n") == (outcome.status, outcome.out)
     assert 0 == balancebot("notify", "test", "--email").status

@@ -76,7 +76,7 @@ def test_an_unknown_wallet_is_refused_with_the_nearest(balancebot: Run) -> None:
     ],
     ids=["skipped", "twice", "no time", "far", "length", "count", "off"],
 )
-def test_wrong_usage_is_status_2_and_says_what_to_write(
+def test_wrong_usage_is_status_2_with_what_to_write(
     balancebot: Run, options: tuple[str, ...], message: str
 ) -> None:
     outcome = balancebot(*ADD, *options)

@@ -123,9 +123,7 @@ def test_a_database_that_is_locked_loses_nothing(deployment: Deployment, tmp_pat
     ]
 
 
-def test_tables_that_somebody_locks_on_postgresql_lose_nothing(
-    tmp_path: Path, postgresql: PostgreSQL
-) -> None:
+def test_locked_tables_on_postgresql_lose_nothing(tmp_path: Path, postgresql: PostgreSQL) -> None:
     url = postgresql.url(postgresql.create(template="template0"))
     other = create_engine(url)
     with Deployment(tmp_path, url, seed=1, num_replicas=2) as deployment:
@@ -166,7 +164,7 @@ def test_a_postgresql_that_ends_every_session_again_and_again_loses_nothing(
     other.dispose()
 
 
-def test_a_post_that_takes_effect_long_after_its_time_is_not_in_slack_twice_in_the_end(
+def test_a_post_that_takes_effect_long_after_its_timeout_is_in_slack_once_in_the_end(
     deployment: Deployment,
 ) -> None:
     deployment.slack.fail_next("chat.postMessage", Fault(delay=LATE_BY, done=True))

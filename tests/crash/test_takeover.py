@@ -60,7 +60,7 @@ def test_the_next_run_on_sqlite_has_read_and_sent_everything_in_time(tmp_path: P
 
 
 @pytest.mark.timing
-def test_it_takes_fifteen_seconds_at_most(tmp_path: Path, postgresql: PostgreSQL) -> None:
+def test_a_takeover_takes_fifteen_seconds_at_most(tmp_path: Path, postgresql: PostgreSQL) -> None:
     name = postgresql.create(template="template0")
     (tmp_path / "sqlite").mkdir()
     with Deployment(tmp_path / "sqlite", f"sqlite:///{tmp_path}/balancebot.db", seed=1) as deployment:

@@ -57,7 +57,7 @@ def judged(alert, verdict, *, silenced=False, now=LATER) -> Transition:
 
 
 @pytest.mark.parametrize("verdict", [FINE, NO_DATA])
-def test_nothing_opens_while_all_is_well_or_unknown(verdict):
+def test_an_ok_or_unknown_verdict_opens_no_alert(verdict):
     assert NOTHING == judged(None, verdict)
 
 
@@ -77,7 +77,7 @@ def test_no_data_changes_nothing():
     assert Transition(alert=alert) == judged(alert, NO_DATA)
 
 
-def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
+def test_a_severity_above_the_peak_is_a_worsening_and_clears_the_acknowledgement():
     alert = acknowledge(an_alert(), by="on-call", note="seen", now=NOON)
 
     assert Transition(
@@ -88,13 +88,13 @@ def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
     ) == judged(alert, bad(CRITICAL))
 
 
-def test_the_same_again_says_nothing():
+def test_the_same_verdict_again_changes_nothing():
     alert = an_alert()
 
     assert Transition(alert=alert) == judged(alert, bad(WARNING))
 
 
-def test_better_but_not_well_edits_and_sends_nothing():
+def test_a_lower_severity_edits_the_message_and_sends_nothing():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
     assert Transition(alert=replace(alert, severity=WARNING), edit=True) == judged(alert, bad(WARNING))
@@ -109,7 +109,7 @@ def test_flapping_around_a_critical_limit_is_notified_once():
     assert (None, None) == (better.reason, worse.reason)
 
 
-def test_the_peak_falls_once_the_limits_left_are_passed_by_the_margin():
+def test_the_peak_falls_once_the_balance_is_above_its_limits_by_the_margin():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
     better = judged(alert, bad(WARNING, past=[CRITICAL, DEPLETED]))
@@ -118,14 +118,14 @@ def test_the_peak_falls_once_the_limits_left_are_passed_by_the_margin():
     assert (WARNING, Reason.WORSENED) == (better.alert.peak, worse.reason)
 
 
-def test_well_but_within_the_margin_changes_nothing():
+def test_an_ok_verdict_within_the_recovery_margin_changes_nothing():
     alert = an_alert()
 
     assert Transition(alert=alert) == judged(alert, bad(OK, past=[CRITICAL, DEPLETED]))
 
 
 @pytest.mark.parametrize("peak", [CRITICAL, DEPLETED])
-def test_the_peak_falls_above_all_limits_too_when_only_a_warnings_margin_keeps_it_open(peak):
+def test_the_peak_falls_while_only_the_margin_of_a_warning_limit_keeps_the_alert_open(peak):
     alert = an_alert(severity=peak, peak=peak)
 
     better = judged(alert, bad(OK, past=[CRITICAL, DEPLETED]))
@@ -135,13 +135,13 @@ def test_the_peak_falls_above_all_limits_too_when_only_a_warnings_margin_keeps_i
     assert Reason.WORSENED == worse.reason
 
 
-def test_within_the_margin_of_a_critical_limit_the_peak_stays():
+def test_the_peak_stays_within_the_margin_of_a_critical_limit():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
     assert Transition(alert=alert) == judged(alert, bad(OK))
 
 
-def test_past_the_margin_it_has_recovered():
+def test_an_alert_recovers_above_the_margin():
     alert = an_alert(severity=WARNING, peak=CRITICAL)
 
     assert Transition(
@@ -151,13 +151,13 @@ def test_past_the_margin_it_has_recovered():
     ) == judged(alert, FINE)
 
 
-def test_an_alert_that_opens_inside_a_silence_is_not_notified():
+def test_an_alert_that_opens_during_a_silence_is_not_sent():
     opened = judged(None, bad(WARNING), silenced=True)
 
     assert (None, None, WARNING) == (opened.reason, opened.alert.peak, opened.alert.muted_from)
 
 
-def test_an_alert_that_opened_and_recovered_inside_a_silence_is_never_notified():
+def test_an_alert_that_opened_and_recovered_during_a_silence_is_never_sent():
     opened = judged(None, bad(WARNING), silenced=True)
 
     recovered = judged(opened.alert, FINE, silenced=True)
@@ -165,7 +165,7 @@ def test_an_alert_that_opened_and_recovered_inside_a_silence_is_never_notified()
     assert (None, False, LATER) == (recovered.reason, recovered.edit, recovered.alert.closed_at)
 
 
-def test_an_open_alert_that_was_not_notified_is_sent_as_opened_when_the_silence_ends():
+def test_an_open_alert_that_was_not_sent_is_sent_as_opened_when_the_silence_ends():
     opened = judged(None, bad(CRITICAL), silenced=True)
 
     assert opened.alert is not None
@@ -174,7 +174,7 @@ def test_an_open_alert_that_was_not_notified_is_sent_as_opened_when_the_silence_
     assert (Reason.OPENED, CRITICAL, LATER + DAY) == (ended.reason, ended.alert.peak, ended.alert.told_at)
 
 
-def test_a_silence_lifts_for_an_alert_that_opened_inside_it_and_rises():
+def test_an_alert_that_opened_during_a_silence_is_sent_when_it_worsens():
     opened = judged(None, bad(WARNING), silenced=True)
 
     worse = judged(opened.alert, bad(CRITICAL), silenced=True)
@@ -182,19 +182,19 @@ def test_a_silence_lifts_for_an_alert_that_opened_inside_it_and_rises():
     assert (Reason.OPENED, CRITICAL) == (worse.reason, worse.alert.peak)
 
 
-def test_a_silence_lifts_for_an_alert_that_rises_above_what_it_was_when_the_silence_began():
+def test_an_alert_that_worsens_during_a_silence_is_sent():
     worse = judged(mute(an_alert()), bad(CRITICAL), silenced=True)
 
     assert (Reason.WORSENED, True) == (worse.reason, worse.alert.mute_lifted)
 
 
-def test_once_the_silence_is_lifted_the_recovery_is_sent_too():
+def test_after_a_worsening_during_a_silence_the_recovery_is_sent_too():
     worse = judged(mute(an_alert()), bad(CRITICAL), silenced=True)
 
     assert Reason.RECOVERED is judged(worse.alert, FINE, silenced=True).reason
 
 
-def test_a_rise_to_what_the_silence_knew_stays_muted():
+def test_a_rise_to_the_severity_at_the_start_of_a_silence_stays_muted():
     alert = mute(an_alert(severity=CRITICAL, peak=CRITICAL))
 
     better = judged(alert, bad(WARNING, past=[CRITICAL]), silenced=True)
@@ -203,7 +203,7 @@ def test_a_rise_to_what_the_silence_knew_stays_muted():
     assert ((None, True), (None, True)) == ((better.reason, better.edit), (again.reason, again.edit))
 
 
-def test_a_recovery_inside_a_silence_edits_without_a_reply():
+def test_a_recovery_during_a_silence_edits_without_a_reply():
     recovered = judged(mute(an_alert()), FINE, silenced=True)
 
     assert (None, True) == (recovered.reason, recovered.edit)
@@ -219,7 +219,7 @@ def test_the_end_of_a_silence_edits_messages_sent_before():
     ("after", "reason"),
     [(DAY - LATER_BY, None), (DAY, Reason.REMINDER), (9 * DAY, Reason.REMINDER)],
 )
-def test_a_reminder_is_due_once_after_its_time(after, reason):
+def test_a_reminder_is_due_once_after_its_interval(after, reason):
     reminded = pass_time(an_alert(), now=NOON + after, silenced=False, remind_every=DAY)
 
     assert reason is reminded.reason
@@ -227,7 +227,7 @@ def test_a_reminder_is_due_once_after_its_time(after, reason):
     assert None is pass_time(reminded.alert, now=NOON + after, silenced=False, remind_every=DAY).reason
 
 
-def test_no_reminder_when_acknowledged_muted_or_switched_off():
+def test_there_is_no_reminder_if_acknowledged_muted_or_switched_off():
     much_later = NOON + 9 * DAY
     seen = acknowledge(an_alert(), by="on-call", note="", now=NOON)
 
@@ -238,7 +238,7 @@ def test_no_reminder_when_acknowledged_muted_or_switched_off():
     ]
 
 
-def test_an_ordered_top_up_that_does_not_come_is_asked_after_by_its_name():
+def test_an_overdue_top_up_is_a_reminder_that_names_the_top_up():
     ordered = acknowledge(an_alert(), by="on-call", note="ordered", now=NOON, expects_by=LATER)
 
     before = pass_time(ordered, now=LATER - timedelta(seconds=1), silenced=False, remind_every=DAY)
@@ -261,17 +261,17 @@ def test_the_cause_of_the_end_is_named():
     ) == close(alert, now=LATER, silenced=False, cause=Cause.WALLET_REMOVED)
 
 
-def test_days_once_crossed_are_remembered_for_the_episode():
+def test_an_alert_opened_by_days_is_remembered_as_such():
     opened = judged(None, Verdict(severity=WARNING, by_days=True))
 
     assert judged(opened.alert, bad(WARNING)).alert.opened_by_days
 
 
-def test_every_limit_is_past_when_nothing_is_wrong():
+def test_a_fine_verdict_is_past_every_limit():
     assert ALL_PAST == FINE.past
 
 
-def test_what_flaps_has_recovered_only_once_it_has_stayed_well():
+def test_a_flapping_alert_recovers_only_after_the_balance_has_stayed_ok():
     def well(alert, now):
         return advance(alert, FINE, subject=SUBJECT, now=now, silenced=False)
 
@@ -293,7 +293,7 @@ def test_what_flaps_has_recovered_only_once_it_has_stayed_well():
     assert (0, 1, 1) == (first.alert.relapses, relapse.alert.relapses, stayed.alert.relapses)
 
 
-def test_a_changed_limit_ends_what_flaps_at_once():
+def test_a_changed_limit_immediately_closes_a_flapping_alert():
     ended = advance(
         an_alert(flaps=FLAPS), FINE, subject=SUBJECT, now=LATER, silenced=False, cause=Cause.LIMIT_CHANGED
     )
@@ -304,11 +304,11 @@ def test_a_changed_limit_ends_what_flaps_at_once():
 @pytest.mark.parametrize(
     ("flaps", "hours"), [(1, 0), (FLAPS - 1, 0), (FLAPS, 1), (FLAPS + 1, 2), (FLAPS + 3, 4)]
 )
-def test_the_more_often_it_opens_the_longer_it_has_to_stay_well(flaps, hours):
+def test_the_more_often_an_alert_opens_the_longer_the_balance_must_stay_ok(flaps, hours):
     assert timedelta(hours=hours) == an_alert(flaps=flaps).calm_for
 
 
-def test_what_flaps_worsens_above_its_peak_and_not_again_before_it_has_eased_for_a_while():
+def test_a_flapping_alert_worsens_again_only_after_it_has_eased_for_a_while():
     reasons, alert = [], an_alert(flaps=FLAPS)
     for minutes, verdict in (
         (0, bad(CRITICAL)),
@@ -330,7 +330,7 @@ def test_what_flaps_worsens_above_its_peak_and_not_again_before_it_has_eased_for
     assert [Reason.WORSENED, *[None] * 6, Reason.WORSENED] == reasons
 
 
-def test_what_flaps_and_is_well_lets_its_peak_fall_after_a_while_too():
+def test_the_peak_of_a_recovering_flapping_alert_falls_after_a_while():
     eased = NOON + timedelta(minutes=10)
     alert = an_alert(severity=WARNING, peak=CRITICAL, flaps=FLAPS, eased_since=eased)
 
@@ -341,7 +341,7 @@ def test_what_flaps_and_is_well_lets_its_peak_fall_after_a_while_too():
     assert Reason.WORSENED is again.reason
 
 
-def test_nobody_is_reminded_of_what_flaps_while_it_is_well():
+def test_a_flapping_alert_sends_no_reminder_while_recovering():
     alert = an_alert(flaps=FLAPS, calm_since=LATER)
 
     assert Transition(alert=alert) == pass_time(
@@ -349,7 +349,7 @@ def test_nobody_is_reminded_of_what_flaps_while_it_is_well():
     )
 
 
-def test_a_clock_that_was_set_back_lets_what_flaps_wait_no_longer():
+def test_setting_the_clock_back_does_not_prolong_the_recovery_of_a_flapping_alert():
     alert = an_alert(flaps=FLAPS, calm_since=LATER + timedelta(hours=5))
 
     assert LATER == judged(alert, FINE).alert.calm_since
@@ -441,7 +441,9 @@ def test_a_spike_covers_no_count_no_empty_balance_and_nothing_before_it_was_sent
     ("seen", "usual_days", "is_covered"),
     [(True, 2.9, False), (True, 3.0, True), (True, None, True), (False, 2.9, True)],
 )
-def test_an_acknowledged_spike_does_not_cover_what_is_critical_at_usual_usage(seen, usual_days, is_covered):
+def test_an_acknowledged_spike_does_not_cover_a_balance_that_is_critical_at_usual_usage(
+    seen, usual_days, is_covered
+):
     spike = replace(SPIKE, acknowledged_at=NOON if seen else None)
 
     assert is_covered is (covered(spike=spike, usual_days=usual_days) is not None)

@@ -106,7 +106,7 @@ def test_a_group_shows_the_latest_state_of_each_member_and_new_members_at_the_en
         (None, Severity.CRITICAL, ()),
     ],
 )
-def test_people_are_mentioned_in_what_opens_worsens_or_reminds_of_something_critical(
+def test_openings_worsenings_and_reminders_of_critical_alerts_mention_people(
     reason: Reason | None, severity: Severity, expected: tuple[str, ...]
 ) -> None:
     message = changed(_message(reason), severity=severity, route_mentions=("U1A",))
@@ -127,7 +127,7 @@ def test_nobody_is_mentioned_at_the_end_of_an_alert(reason: Reason) -> None:
     assert () == changed(_message(reason), closed_at=NOON, route_mentions=("U1A",)).mentions
 
 
-def test_a_group_mentions_whoever_its_new_members_mention_once() -> None:
+def test_a_group_mentions_the_people_of_its_new_members_once() -> None:
     members = tuple(
         changed(_message(OPENED, alert_id=alert_id), route_mentions=ids)
         for alert_id, ids in (("1", ("U1A", "here")), ("2", ("U1A", "U2B")))

@@ -118,7 +118,7 @@ def test_another_balance_never_makes_it_later(balances, another):
     assert wait(*balances, another) <= wait(*balances)
 
 
-def test_far_from_every_limit_it_waits_for_the_reading_of_the_whole_account():
+def test_a_wallet_far_from_its_limits_is_read_together_with_its_account():
     found = ask(balance(10**6, estimate(5000.0)))
 
     assert ReadReason.FAR is found.reason

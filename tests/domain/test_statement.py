@@ -117,7 +117,7 @@ def test_the_days_in_utc_cover_the_month_too_and_its_ends_belong_to_them() -> No
     ]
 
 
-def test_months_start_within_the_hours_asked_for() -> None:
+def test_months_start_within_the_requested_hours() -> None:
     start = month_span(2026, 10, SHANGHAI).start
     assert [start] == list(month_starts(start, start + 1, SHANGHAI))
     assert [] == list(month_starts(start + 1, start + 700, SHANGHAI))

@@ -46,7 +46,7 @@ def booked(*, seconds: float = 300.0, **readings: tuple[Reading, Reading]) -> li
         pytest.param(500, GONE, Booked(transferred_out=500), id="taken back to where we can't see"),
     ],
 )
-def test_a_wallet_alone(before: Reading, after: Reading, expected: Booked) -> None:
+def test_changes_of_a_single_wallet_are_booked(before: Reading, after: Reading, expected: Booked) -> None:
     assert [expected] == booked(app=(before, after))
 
 

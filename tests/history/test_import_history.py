@@ -107,7 +107,7 @@ def test_an_empty_file_with_a_header_changes_nothing(database: Database) -> None
     assert taken == take(database)
 
 
-def test_a_single_fault_refuses_the_whole_file_and_all_faults_are_listed(database: Database) -> None:
+def test_a_single_fault_refuses_the_file_and_all_faults_are_listed(database: Database) -> None:
     refused = take(
         database,
         "2026-11-24T08:00:00Z,acme,market,500",
@@ -212,7 +212,7 @@ def test_a_balance_that_was_once_above_zero_is_remembered(database: Database) ->
     }
 
 
-def test_after_an_import_before_the_first_poll_the_wallet_is_still_due_and_live_booking_goes_on_from_it(
+def test_after_an_import_the_wallet_is_still_due_and_live_booking_continues_from_it(
     database: Database,
 ) -> None:
     take(database, "2026-11-24T08:00:00Z,acme,market,1000", "2026-11-24T11:00:00Z,acme,market,900")

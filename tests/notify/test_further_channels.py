@@ -280,7 +280,7 @@ def test_a_digest_is_no_incident_in_pagerduty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("is_trouble", "severities"), [(True, ["error"]), (False, [])])
-def test_a_notice_is_an_incident_in_pagerduty_only_if_somebody_must_act(
+def test_a_notice_is_an_incident_in_pagerduty_only_if_a_person_must_act(
     database: Database, tmp_path: Path, clock: HandClock, is_trouble: bool, severities: list[str]
 ) -> None:
     with serving(Service("pagerduty", clock.now)) as service:

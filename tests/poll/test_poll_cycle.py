@@ -103,7 +103,7 @@ def test_a_zero_is_read_a_second_time_before_it_opens_an_alert(world):
     assert ([], [SHOP, SHOP, SHOP]) == (world.transitions(), world.source.requests)
 
 
-def test_a_confirmed_zero_is_notified_at_once(world):
+def test_a_confirmed_zero_is_notified_immediately(world):
     world.shows(industry(5000), industry(0))
 
     world.poll()
