@@ -1,6 +1,6 @@
 """Make a month's statement from the hourly roll-up: sums of its hours, openings and closings, orders."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -89,8 +89,12 @@ class MakeStatements:
         )
         now_hour = int(now.timestamp() // SECONDS_PER_HOUR) + 1
         spans = [part for part in spans if part.start < now_hour]
-        lines = with_equal_moves(_StatementLines(conn, members, owners, span, now_hour).of(spans, by))
-        lines = [line for line in lines if by is not StatementBy.DAY or _has_data(line)]
+        of_spans = _StatementLines(conn, members, owners, span, now_hour).of(spans, by)
+        if by is StatementBy.DAY:
+            lines, doubtful = _summed_days(of_spans)
+        else:
+            lines = with_equal_moves([line for of_span in of_spans for line in of_span])
+            doubtful = sum(line.doubtful for line in lines)
         totals = summed(lines, None)
         accounts = None if account is None else [account]
         top_ups = orders.top_ups_between(conn, since=span.start, until=span.end, accounts=accounts)
@@ -100,7 +104,7 @@ class MakeStatements:
             timezone=self.zone.key,
             by=by,
             as_of=now,
-            rows=tuple(lines if by is StatementBy.WALLET else summed(lines, by)),
+            rows=tuple(summed(lines, by) if by is StatementBy.OWNER else lines),
             totals=tuple(totals if by is not StatementBy.DAY else _whole_month(totals, lines)),
             top_ups=tuple(
                 SeenTopUp(top_up=top_up, messages=messages, order=order)
@@ -116,7 +120,7 @@ class MakeStatements:
             prices=dict(self.prices),
             currency=self.currency,
             days_in_utc=days_in_utc,
-            doubtful=sum(line.doubtful for line in lines),
+            doubtful=doubtful,
         )
 
 
@@ -138,20 +142,20 @@ class _StatementLines:
         self._month = month
         self._now_hour = now_hour
 
-    def of(self, spans: Sequence[MonthSpan], by: StatementBy) -> list[StatementRow]:
-        """Return a row for each balance and span that has data."""
+    def of(self, spans: Sequence[MonthSpan], by: StatementBy) -> Iterator[list[StatementRow]]:
+        """Yield for each span a row for each balance that has data."""
         month, end = self._month, min(self._month.end, self._now_hour)
-        of_spans = [
-            statements.totals(self._conn, self._ids, since=span.start, until=span.end) for span in spans
-        ]
-        read: dict[tuple[int, Category], HoursRead] = {}
-        for _, of_span in of_spans:
-            for key, hours in of_span.items():
-                read[key] = hours.joined(read.get(key))
+        of_month = statements.totals(self._conn, self._ids, since=month.start, until=month.end)
+        read = of_month[1]
         before = openings = self._openings(month.start, read)
-        lines: list[StatementRow] = []
         allocated: set[tuple[int, Category]] = set()
-        for span, (sums, read_in_span) in zip(spans, of_spans, strict=True):
+        for span in spans:
+            sums, read_in_span = (
+                of_month
+                if span == month
+                else statements.totals(self._conn, self._ids, since=span.start, until=span.end)
+            )
+            lines: list[StatementRow] = []
             is_last = span is spans[-1]
             hour = end if is_last else span.end
             values = statements.values_at(self._conn, self._ids, hour=hour, deep=is_last)
@@ -191,10 +195,7 @@ class _StatementLines:
                         )
                     )
             before = after
-        return sorted(
-            lines,
-            key=lambda line: (line.day or date.min, line.account, line.app or "", _ORDER[line.category]),
-        )
+            yield sorted(lines, key=lambda line: (line.account, line.app or "", _ORDER[line.category]))
 
     def _openings(
         self, hour: int, read: Mapping[tuple[int, Category], HoursRead]
@@ -351,6 +352,27 @@ def _has_data(line: StatementRow) -> bool:
         or line.flows != NO_FLOWS
         or line.hours_missing > 0
     )
+
+
+def _summed_days(of_days: Iterable[Sequence[StatementRow]]) -> tuple[list[StatementRow], int]:
+    """Return one row per account, day and category, and the doubtful messages of the balances of which it is the sum.
+
+    Each day is added up as soon as it was read, because the balances of all days would take hundreds of megabytes. Only
+    those with moves are kept until the moves of the month are known.
+    """
+    days: list[StatementRow] = []
+    moved: list[StatementRow] = []
+    doubtful = 0
+    for lines in of_days:
+        others: list[StatementRow] = []
+        for line in lines:
+            (moved if line.flows.moved_in or line.flows.moved_out else others).append(line)
+        days += summed(filter(_has_data, others), StatementBy.DAY)
+        doubtful += sum(line.doubtful for line in others)
+    moved = [line for line in with_equal_moves(moved) if _has_data(line)]
+    doubtful += sum(line.doubtful for line in moved)
+    rows = summed([*days, *moved], StatementBy.DAY)
+    return sorted(rows, key=lambda row: (row.day or date.min, row.account, _ORDER[row.category])), doubtful
 
 
 def _whole_month(totals: Sequence[StatementRow], lines: Sequence[StatementRow]) -> list[StatementRow]:
