@@ -14,8 +14,7 @@ from tests.crash.interruptions import Interruption, InterruptionKind
 from tests.crash.rounds import run_round
 from tests.databases import PostgreSQL
 
-# beside other tests the machine may be so busy that a duplicate isn't deleted yet when all else has settled
-pytestmark = [pytest.mark.slow, pytest.mark.timing]
+pytestmark = pytest.mark.slow
 
 
 @contextmanager
