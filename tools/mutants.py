@@ -29,6 +29,8 @@ _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
 _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
 }  # fmt: skip
+_STEADY = "steady"
+"""The module, written beside the tests, that makes them independent of chance and of how busy the machine is."""
 
 
 def breakable(source: str) -> list[int]:
@@ -103,6 +105,10 @@ def main() -> int:
         for name in ("balancebot", "tests", "templates", "migrations"):
             shutil.copytree(name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy("pyproject.toml", folder)
+        Path(folder, f"{_STEADY}.py").write_text(
+            'from hypothesis import settings\n\nsettings.register_profile("steady", deadline=None, derandomize=True)\n'
+            'settings.load_profile("steady")\n'
+        )
         seconds = _cpu_seconds(folder, options.tests, limit=600)
         if seconds is None:
             sys.exit("the tests fail without any fault")
@@ -127,7 +133,19 @@ def _named_after(file: Path, tests: Sequence[str]) -> list[str]:
 
 def _cpu_seconds(folder: str, tests: Sequence[str], *, limit: int) -> float | None:
     """Run the tests; return their CPU seconds, or None if they fail or need more than `limit` of these."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--noconftest", "-p", "no:cacheprovider", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        _STEADY,
+        *tests,
+    ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         command,
