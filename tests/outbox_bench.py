@@ -67,7 +67,7 @@ class Killed(BaseException):
 
 @dataclass
 class HandClock:
-    """A clock that stands still until it is moved."""
+    """A clock that only moves when a test moves it."""
 
     at: datetime = NOON
 

@@ -19,6 +19,7 @@ from balancebot.jsms.endpoint import Endpoint
 from balancebot.jsms.simulator import FaultKind, Scenario, SimulatedFault, Simulator, crowd, simulated_wallet
 from balancebot.jsms.source import JsmsSource, Retrying
 from balancebot.ports import SourceErrorKind
+from tests.outbox_bench import HandClock
 from tests.patience import PATIENCE
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -35,14 +36,9 @@ DIRECT = Proxy(url=None)
 SOON = Retrying(first_wait=timedelta(milliseconds=10), rate_limited_wait=timedelta(milliseconds=10))
 
 
-class StandingClock:
-    def now(self):
-        return NOW
-
-
 @pytest.fixture
 def sim():
-    with Simulator(SCENARIO, clock=StandingClock()) as simulator:
+    with Simulator(SCENARIO, clock=HandClock(NOW)) as simulator:
         yield simulator
 
 
@@ -52,7 +48,7 @@ def through(proxy):
 
 def source_of(endpoints, **rest):
     settings = {"timeout": timedelta(seconds=0.3), "retrying": SOON, "proxy": DIRECT, **rest}
-    return closing(JsmsSource(endpoints, clock=StandingClock(), **settings))
+    return closing(JsmsSource(endpoints, clock=HandClock(NOW), **settings))
 
 
 def read(sim, *wallets, budget=BUDGET, **rest):
@@ -154,7 +150,7 @@ def test_one_failing_wallet_delays_no_other(sim):
 
 
 def test_a_host_that_does_not_answer_is_given_up_until_the_next_call():
-    with Simulator(crowd(60), clock=StandingClock()) as sim:
+    with Simulator(crowd(60), clock=HandClock(NOW)) as sim:
         sim.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
         with source_of(sim.endpoints(), timeout=timedelta(seconds=0.5), concurrency=5) as source:
             results = list(source.fetch(sim.wallets, budget=BUDGET))
@@ -166,7 +162,7 @@ def test_a_host_that_does_not_answer_is_given_up_until_the_next_call():
 
 
 def test_a_host_is_not_given_up_while_some_wallets_get_answers():
-    with Simulator(crowd(80), clock=StandingClock()) as sim:
+    with Simulator(crowd(80), clock=HandClock(NOW)) as sim:
         for wallet in sim.wallets[::2]:
             sim.fail(wallet, SimulatedFault(kind=FaultKind.REFUSED))
         with source_of(sim.endpoints(), concurrency=2) as source:
@@ -293,7 +289,7 @@ def test_requests_to_one_base_url_keep_the_configured_rate():
 
 def test_a_second_reading_does_not_wait_for_the_rest_of_the_cycle():
     with (
-        Simulator(crowd(300), clock=StandingClock()) as sim,
+        Simulator(crowd(300), clock=HandClock(NOW)) as sim,
         source_of(sim.endpoints(), max_rate=300) as source,
     ):
         cycle = source.fetch(sim.wallets, budget=BUDGET)
@@ -305,7 +301,7 @@ def test_a_second_reading_does_not_wait_for_the_rest_of_the_cycle():
 
 
 def test_concurrent_calls_get_their_own_results():
-    with Simulator(crowd(60), clock=StandingClock()) as sim, source_of(sim.endpoints()) as source:
+    with Simulator(crowd(60), clock=HandClock(NOW)) as sim, source_of(sim.endpoints()) as source:
         found = {}
 
         def call(part):
@@ -323,7 +319,7 @@ def test_concurrent_calls_get_their_own_results():
 
 def test_closing_the_iterator_early_abandons_running_requests():
     with (
-        Simulator(crowd(200), clock=StandingClock()) as sim,
+        Simulator(crowd(200), clock=HandClock(NOW)) as sim,
         source_of(sim.endpoints(), max_rate=100) as source,
     ):
         results = source.fetch(sim.wallets, budget=BUDGET)
@@ -339,7 +335,7 @@ def test_closing_the_iterator_early_abandons_running_requests():
 @pytest.mark.timing
 def test_closing_the_source_ends_running_calls_and_refuses_new_ones(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SILENCE))
-    source = JsmsSource(sim.endpoints(), clock=StandingClock(), timeout=timedelta(seconds=60), proxy=DIRECT)
+    source = JsmsSource(sim.endpoints(), clock=HandClock(NOW), timeout=timedelta(seconds=60), proxy=DIRECT)
     results = source.fetch([SHOP], budget=timedelta(seconds=60))
     before = time.monotonic()
     source.close()
@@ -351,7 +347,7 @@ def test_closing_the_source_ends_running_calls_and_refuses_new_ones(sim):
 
 
 def test_an_unused_source_can_be_closed():
-    JsmsSource({}, clock=StandingClock()).close()
+    JsmsSource({}, clock=HandClock(NOW)).close()
 
 
 def test_nothing_is_logged_of_a_request(sim, caplog):
@@ -372,7 +368,7 @@ def authority():
 def tls_sim(authority):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with Simulator(SCENARIO, clock=StandingClock(), tls=context) as simulator:
+    with Simulator(SCENARIO, clock=HandClock(NOW), tls=context) as simulator:
         yield simulator
 
 
@@ -393,7 +389,7 @@ def test_a_certificate_for_another_name_is_a_tls_fault(authority, tmp_path):
     authority.cert_pem.write_to_path(bundle)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("elsewhere.example").configure_cert(context)
-    with Simulator(SCENARIO, clock=StandingClock(), tls=context) as sim:
+    with Simulator(SCENARIO, clock=HandClock(NOW), tls=context) as sim:
         assert SourceErrorKind.TLS is read_one(sim, ca_bundle=bundle).kind
 
 
@@ -403,7 +399,7 @@ def test_an_unusable_bundle_is_refused_immediately(tmp_path, content):
     if content is not None:
         bundle.write_bytes(content)
     with pytest.raises(ValueError, match="ca_bundle"):
-        JsmsSource({}, clock=StandingClock(), ca_bundle=bundle)
+        JsmsSource({}, clock=HandClock(NOW), ca_bundle=bundle)
 
 
 def test_requests_go_through_the_proxy(sim):

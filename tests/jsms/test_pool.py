@@ -9,7 +9,8 @@ from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.jsms.pool import FetchCall, FetchTask, HostQueue, SuspectRecord
 from balancebot.jsms.simulator import FaultKind, SimulatedFault, Simulator, crowd
 from balancebot.ports import SourceErrorKind
-from tests.jsms.test_jsms import BUDGET, SOON, StandingClock, source_of
+from tests.jsms.test_jsms import BUDGET, SOON, source_of
+from tests.outbox_bench import HandClock
 
 
 def tasks_of(call, *names):
@@ -85,7 +86,7 @@ def test_the_timeout_follows_the_usual_time_of_a_host():
 
 @pytest.fixture
 def sim():
-    with Simulator(crowd(19), clock=StandingClock()) as simulator:
+    with Simulator(crowd(19), clock=HandClock()) as simulator:
         yield simulator
 
 

@@ -50,10 +50,10 @@ _SCOPE_OF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A fault of one call. It may take effect first (`done`), or not.
+    """A fault of one call, which may take effect before it fails (`done`).
 
-    `error` answers with a code of Slack's and the scope that is `needed`, `status` with a bare HTTP status, `lose_answer`
-    closes the line without a word, `rate_limited` answers 429 with that many seconds; `delay` alone is only slow.
+    `error` answers with an error code of Slack and the `needed` scope, `status` with a bare HTTP status, `lose_answer`
+    closes the connection without an answer, `rate_limited` answers 429 with these seconds; `delay` alone is only slow.
     """
 
     error: str = ""

@@ -19,6 +19,7 @@ from balancebot.jsms.simulator import (
     configuration,
     simulated_wallet,
 )
+from tests.outbox_bench import HandClock
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 SHOP = WalletName("acme/shop")
@@ -33,17 +34,9 @@ SCENARIO = Scenario(
 )
 
 
-class StandingClock:
-    def __init__(self):
-        self.at = START
-
-    def now(self):
-        return self.at
-
-
 @pytest.fixture
 def clock():
-    return StandingClock()
+    return HandClock(START)
 
 
 @pytest.fixture
