@@ -1,4 +1,4 @@
-"""What every test may ask for, and where the tests run."""
+"""Fixtures for every test, and the set-up of a test run."""
 
 import gc
 import logging
@@ -24,7 +24,7 @@ pytest_plugins = (
 )
 
 
-# a loaded machine is slow, which is no fault of what is tested; and databases are emptied by the tests themselves
+# a busy machine is slow, which is no fault of the tested code; and the tests empty their databases themselves
 settings.register_profile(
     "any machine",
     deadline=None,
@@ -41,10 +41,10 @@ _MUCH = 2 << 30
 
 
 def pytest_configure() -> None:
-    """Keep databases in memory where there is room, and compiled modules on disk.
+    """Put databases into memory if there is enough, and compiled modules on disk.
 
-    A copy of PostgreSQL's template is a thousand files: 30 ms in memory, 500 ms on a disk. Processes that tests start would
-    compile the whole package again each.
+    A copy of PostgreSQL's template is a thousand files: 30 ms in memory, 500 ms on a disk. Every process that a test
+    starts would compile the whole package again.
     """
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -55,7 +55,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage among the tests themselves: they all stay, and each look would take half a second."""
+    """Exclude the collected tests from garbage collection: they all stay, and each collection would take half a second."""
     gc.disable()
     try:
         return (yield)
@@ -65,15 +65,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch that writes golden files anew."""
+    """Add the option that updates golden files."""
     parser.addoption(
-        "--update-golden", action="store_true", help="write the golden files anew: look at their difference"
+        "--update-golden", action="store_true", help="update the golden files; review the difference"
     )
 
 
 @pytest.fixture
 def logging_as_it_was() -> Iterator[None]:
-    """Takes back where log lines go: a command sends them to its own stderr, which ends with the test."""
+    """Restore the log handlers: a command logs to its own stderr, which ends with the test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -91,13 +91,13 @@ def bench(database: Database) -> Iterator[Bench]:
 
 @pytest.fixture
 def day(database: Database) -> Iterator[World]:
-    """A world with one shop that has limits in messages."""
+    """A world with one shop with limits in messages."""
     yield from _day(database)
 
 
 @pytest.fixture
 def long_day(sqlite_url: str) -> Iterator[World]:
-    """The same on SQLite alone: for tests in which so much happens that what the databases do differently shows nothing."""
+    """The same on SQLite only, for long tests that don't depend on the database."""
     database = Database(sqlite_url)
     yield from _day(database)
     database.dispose()

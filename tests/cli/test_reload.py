@@ -1,4 +1,4 @@
-"""A running daemon takes a changed configuration without a restart, and goes on with the old one when that is broken."""
+"""A running daemon loads a changed configuration without a restart, and keeps the old one if the new one is broken."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def _num_of(process: DaemonProcess, event: str) -> int:
     return sum(line["event"] == event for line in process.lines())
 
 
-def test_routes_accounts_channels_and_intervals_are_taken_by_a_reload(
+def test_a_reload_applies_routes_accounts_channels_and_intervals(
     firm: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     firm.slack.add_channel("finance")
@@ -54,7 +54,9 @@ def test_routes_accounts_channels_and_intervals_are_taken_by_a_reload(
         assert f"balancebot (pid {process.popen.pid}) works with balancebot.toml\n" == done.out
         balancebot("thresholds", "set", "acme/shop", "industry", "--critical-below", "1000")
         cycles = _num_of(process, "poll.cycle")
-        until(lambda: _num_of(process, "poll.cycle") > cycles + 1)  # one may still read as before the reload
+        until(
+            lambda: _num_of(process, "poll.cycle") > cycles + 1
+        )  # one reading may still be as before the reload
         firm.has(900)
         until(lambda: firm.slack.messages("finance"))
         assert [] == firm.slack.messages("ops-alerts")
@@ -62,7 +64,7 @@ def test_routes_accounts_channels_and_intervals_are_taken_by_a_reload(
     assert _num_of(process, "config.reloaded") == 1
 
 
-def test_a_secret_is_read_anew_when_its_file_changes_and_the_rest_of_the_file_is_not(
+def test_a_changed_secret_file_is_read_again_without_loading_the_configuration(
     firm: Firm, tmp_path: Path
 ) -> None:
     (secret,) = re.findall(r'master_secret = "(.*?)"', firm.config.read_text())
@@ -71,7 +73,7 @@ def test_a_secret_is_read_anew_when_its_file_changes_and_the_rest_of_the_file_is
     _change(firm, f'"{secret}"', '"file:secret"')
     with running(tmp_path) as process:
         until(lambda: _num_of(process, "wallet.unreadable"))
-        firm.config.write_text("[poll\n")  # somebody is editing it
+        firm.config.write_text("[poll\n")  # the file is being edited
         os.replace(_written(tmp_path / "new", secret), file)
         until(lambda: _num_of(process, "wallet.readable_again"))
         file.unlink()
@@ -91,7 +93,7 @@ def _written(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_broken_configuration_changes_nothing_and_is_named_wherever_people_look(
+def test_a_broken_configuration_changes_nothing_and_is_reported_everywhere(
     firm: Firm, balancebot: Run, tmp_path: Path
 ) -> None:
     fault = "balancebot.toml: poll.timeuot: is unknown; did you mean timeout?"
@@ -121,7 +123,7 @@ def test_a_broken_configuration_changes_nothing_and_is_named_wherever_people_loo
         assert fault not in balancebot("status").out
 
 
-def test_what_needs_a_restart_is_said_and_the_rest_is_taken(firm: Firm, tmp_path: Path) -> None:
+def test_a_reload_reports_what_needs_a_restart_and_applies_the_rest(firm: Firm, tmp_path: Path) -> None:
     with running(tmp_path) as process, httpx.Client(base_url=process.address(), trust_env=False) as client:
         until(lambda: client.get("/readyz").status_code == 200)
         _change(firm, "127.0.0.1:0", "127.0.0.1:1")
@@ -133,8 +135,8 @@ def test_what_needs_a_restart_is_said_and_the_rest_is_taken(firm: Firm, tmp_path
         assert not (tmp_path / "other.db").exists()
 
 
-def test_reloads_at_any_moment_lose_nothing_and_send_nothing_twice(firm: Firm, tmp_path: Path) -> None:
-    """Slack is slow: each reload meets messages that are being sent."""
+def test_reloads_at_any_time_lose_nothing_and_send_nothing_twice(firm: Firm, tmp_path: Path) -> None:
+    """Slack is slow, so that messages are being sent during each reload."""
     slow = [Fault(delay=0.7)] * 40
     firm.slack.fail_next("chat.postMessage", *slow)
     firm.slack.fail_next("chat.update", *slow)
@@ -193,13 +195,13 @@ def test_a_service_manager_is_notified_of_a_reload(
             until(lambda: manager.recv(64) == b"READY=1")
 
 
-def test_a_reload_without_a_daemon_says_so(firm: Firm, balancebot: Run) -> None:
+def test_a_reload_without_a_daemon_is_reported(firm: Firm, balancebot: Run) -> None:
     done = balancebot("reload")
     assert (1, "") == (done.status, done.out)
     assert "no `balancebot run` is at work on it on this machine" in done.err
 
 
-def test_a_file_that_is_no_toml_is_refused_by_the_command_itself(firm: Firm, balancebot: Run) -> None:
+def test_a_file_that_is_not_toml_is_refused_by_the_command(firm: Firm, balancebot: Run) -> None:
     firm.config.write_text("[poll\n")
     done = balancebot("reload")
     assert 2 == done.status

@@ -1,4 +1,4 @@
-"""`run`: a process of its own that reads, tells, serves, ends when asked to, and takes up what it left."""
+"""`run`: a separate process that reads, notifies, serves pages, ends on a signal, and continues after a restart."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ def _events(process: DaemonProcess) -> list[str]:
     return [line["event"] for line in process.lines()]
 
 
-def test_it_notifies_at_once_and_ends_on_a_signal(firm: Firm, tmp_path: Path) -> None:
+def test_the_daemon_notifies_immediately_and_ends_on_a_signal(firm: Firm, tmp_path: Path) -> None:
     with running(tmp_path) as process:
         until(lambda: "poll.cycle" in _events(process))
         firm.has(900)
@@ -57,7 +57,9 @@ def test_it_notifies_at_once_and_ends_on_a_signal(firm: Firm, tmp_path: Path) ->
     assert ("run.stopped", True) == (_events(process)[-1], process.lines()[-1]["finished"])
 
 
-def test_while_there_is_no_user_it_logs_a_link_that_makes_the_first_admin(firm: Firm, tmp_path: Path) -> None:
+def test_without_users_the_daemon_logs_a_link_that_creates_the_first_admin(
+    firm: Firm, tmp_path: Path
+) -> None:
     with running(tmp_path) as process, httpx.Client(base_url=process.address(), trust_env=False) as door:
         (link,) = until(
             lambda: [line["link"] for line in process.lines() if line["event"] == "run.setup_link"]
@@ -77,8 +79,8 @@ def test_a_service_manager_is_notified_when_it_is_ready_alive_and_stopping(
         manager.settimeout(PATIENCE)
         monkeypatch.setitem(ENVIRONMENT, "NOTIFY_SOCKET", str(tmp_path / "notify"))
         with running(tmp_path) as process:
-            told = {manager.recv(64) for _ in range(2)}
-            assert {b"READY=1", b"WATCHDOG=1"} == told
+            notified = {manager.recv(64) for _ in range(2)}
+            assert {b"READY=1", b"WATCHDOG=1"} == notified
             assert 0 == process.end()
         manager.setblocking(False)
         rest = []
@@ -88,7 +90,7 @@ def test_a_service_manager_is_notified_when_it_is_ready_alive_and_stopping(
     assert b"STOPPING=1" in rest
 
 
-def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path) -> None:
+def test_a_button_of_a_message_edits_that_message(firm: Firm, tmp_path: Path) -> None:
     firm.listens()
     firm.has(900)
     with running(tmp_path) as process:
@@ -130,7 +132,7 @@ def test_the_health_endpoints_report_the_state(firm: Firm, tmp_path: Path) -> No
         assert f"\nbalancebot_{name} " in text
 
 
-def test_a_second_one_on_the_same_file_is_refused_and_a_poll_is_not(
+def test_a_second_daemon_on_the_same_file_is_refused_and_a_poll_is_not(
     firm: Firm, tmp_path: Path, balancebot: Run
 ) -> None:
     with running(tmp_path) as process:
@@ -143,7 +145,7 @@ def test_a_second_one_on_the_same_file_is_refused_and_a_poll_is_not(
 
 
 @pytest.mark.timing
-def test_a_server_that_hangs_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
+def test_a_hanging_server_does_not_delay_the_end(firm: Firm, tmp_path: Path) -> None:
     firm.config.write_text(firm.config.read_text().replace('timeout = "2s"', 'timeout = "60s"'))
     firm.jsms.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
     with running(tmp_path) as process:
@@ -154,7 +156,7 @@ def test_a_server_that_hangs_does_not_hold_the_end(firm: Firm, tmp_path: Path) -
         assert time.monotonic() - began < 10
 
 
-def test_an_address_that_is_taken_is_reported_in_one_line(firm: Firm, tmp_path: Path) -> None:
+def test_an_address_in_use_is_reported_in_one_line(firm: Firm, tmp_path: Path) -> None:
     port = firm.mail.port
     firm.config.write_text(firm.config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
     done = _refused(tmp_path)
@@ -164,9 +166,9 @@ def test_an_address_that_is_taken_is_reported_in_one_line(firm: Firm, tmp_path: 
 
 
 @pytest.mark.timing
-def test_a_locked_database_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
+def test_a_locked_database_does_not_delay_the_end(firm: Firm, tmp_path: Path) -> None:
     with running(tmp_path) as process:
-        until(lambda: "run.setup_link" in _events(process))  # the last thing that it writes while it starts
+        until(lambda: "run.setup_link" in _events(process))  # the last event of the start
         with sqlite3.connect(tmp_path / "balancebot.db", isolation_level=None) as locked:
             locked.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
@@ -178,10 +180,10 @@ def test_a_locked_database_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> 
     shutil.which("unshare") is None or os.geteuid() != 0, reason="makes a process with the number 1"
 )
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0])
-def test_as_the_first_process_it_ends_however_early_the_signal_comes(
+def test_as_the_first_process_of_a_container_the_daemon_ends_even_on_an_early_signal(
     firm: Firm, tmp_path: Path, seconds: float
 ) -> None:
-    """The first process of a container is not ended by a signal that it doesn't handle."""
+    """The first process of a container ignores a signal that it doesn't handle."""
     outer = subprocess.Popen(
         ("unshare", "--pid", "--fork", "--kill-child", *COMMAND),
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""Log-ins: sessions that end, guesses that are throttled, tokens that only a browser holds."""
+"""Log-ins: sessions expire, guesses are throttled, and only the browser has the token of a session."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -62,12 +62,12 @@ def test_the_right_password_starts_a_session_that_log_out_ends(desk: LogIn) -> N
     assert desk.session(token, now=NOW) is None
 
 
-def test_a_wrong_password_and_an_unknown_name_are_refused_alike(desk: LogIn) -> None:
+def test_a_wrong_password_and_an_unknown_name_get_the_same_refusal(desk: LogIn) -> None:
     assert LogInRefused() == guess(desk, "wrong")
     assert LogInRefused() == guess(desk, RIGHT, name="nobody")
 
 
-def test_the_sixth_guess_is_not_even_looked_at_for_a_minute(desk: LogIn) -> None:
+def test_the_sixth_guess_is_not_checked_for_a_minute(desk: LogIn) -> None:
     for _ in range(5):
         assert LogInRefused() == guess(desk, "wrong")
     assert LogInThrottled(retry_after=PAUSE) == guess(desk, RIGHT)
@@ -79,24 +79,24 @@ def test_further_guesses_are_checked_once_a_minute(desk: LogIn) -> None:
     assert 5 + 4 == outcomes.count(LogInRefused())
 
 
-def test_a_clock_that_was_set_back_locks_nobody_out(desk: LogIn) -> None:
+def test_setting_the_clock_back_locks_nobody_out(desk: LogIn) -> None:
     for _ in range(6):
         guess(desk, "wrong", after=timedelta(days=60))
     assert LogInThrottled(retry_after=PAUSE) == guess(desk, RIGHT)
 
 
-def test_a_stranger_who_guesses_keeps_nobody_out_who_comes_from_elsewhere(desk: LogIn) -> None:
+def test_guesses_from_one_address_do_not_lock_out_other_addresses(desk: LogIn) -> None:
     for _ in range(10):
         guess(desk, "wrong", address="192.0.2.66")
     assert isinstance(guess(desk, RIGHT), LoggedIn)
 
 
-def test_strangers_from_everywhere_keep_nobody_out_who_has_not_guessed(desk: LogIn) -> None:
+def test_guesses_from_many_addresses_do_not_lock_out_an_address_without_guesses(desk: LogIn) -> None:
     before = guess(desk, RIGHT)
     assert isinstance(before, LoggedIn)
     for number in range(60):
         guess(desk, "wrong", address=f"192.0.2.{number // 4}")
-    # each of their addresses has guessed already: it is looked at no more for a while
+    # each of their addresses has already guessed, so that it isn't checked for a while
     assert isinstance(guess(desk, RIGHT, address="192.0.2.2"), LogInThrottled)
     assert isinstance(guess(desk, RIGHT, address="198.51.100.1"), LoggedIn)
     assert isinstance(guess(desk, RIGHT, address="192.0.2.2", browser=before.browser), LoggedIn)
@@ -123,7 +123,7 @@ def test_guesses_from_one_ipv6_network_are_counted_together(desk: LogIn) -> None
     assert 5 == outcomes.count(LogInRefused())
 
 
-def test_guesses_at_the_present_password_are_throttled_and_a_right_one_forgets_them(desk: LogIn) -> None:
+def test_guesses_at_the_present_password_are_throttled_until_a_right_one(desk: LogIn) -> None:
     def confirm(password: str, **after: float) -> object:
         return desk.confirm(name="finance", password=password, now=NOW + timedelta(**after))
 
@@ -134,16 +134,14 @@ def test_guesses_at_the_present_password_are_throttled_and_a_right_one_forgets_t
     assert [True, LogInRefused()] == [confirm(RIGHT, minutes=1), confirm("wrong", minutes=1)]
 
 
-def test_the_log_gets_a_name_only_where_there_is_such_a_user(desk: LogIn) -> None:
+def test_the_log_has_the_name_only_of_an_existing_user(desk: LogIn) -> None:
     known, unknown = guess(desk, "wrong"), guess(desk, "wrong", name="my secret password")
     assert isinstance(known, LogInRefused)
     assert isinstance(unknown, LogInRefused)
     assert ("finance", "") == (known.user, unknown.user)
 
 
-def test_a_known_browser_guesses_no_more_often_than_any_and_only_for_its_user(
-    desk: LogIn, database: Database
-) -> None:
+def test_a_known_browser_has_the_same_limit_and_only_for_its_user(desk: LogIn, database: Database) -> None:
     users.add_user(database, name="admin", role=Role.ADMIN, password=RIGHT, by=CLI, now=NOW)
     before = guess(desk, RIGHT)
     assert isinstance(before, LoggedIn)
@@ -164,13 +162,13 @@ def test_one_address_that_tries_many_names_is_throttled(desk: LogIn) -> None:
     assert isinstance(guess(desk, RIGHT), LogInThrottled)
 
 
-def test_guesses_at_the_same_time_are_no_way_around(desk: LogIn) -> None:
+def test_concurrent_guesses_do_not_bypass_the_limit(desk: LogIn) -> None:
     with ThreadPoolExecutor(12) as crowd:
         outcomes = list(crowd.map(lambda _: guess(desk, "wrong"), range(12)))
     assert 5 == outcomes.count(LogInRefused())
 
 
-def test_a_success_forgets_the_failures_before_it(desk: LogIn) -> None:
+def test_a_success_resets_the_failures(desk: LogIn) -> None:
     for _ in range(4):
         guess(desk, "wrong")
     enter(desk)
@@ -178,7 +176,7 @@ def test_a_success_forgets_the_failures_before_it(desk: LogIn) -> None:
         assert LogInRefused() == guess(desk, "wrong")
 
 
-def test_a_session_ends_when_it_is_not_used_and_after_two_weeks_in_any_case(desk: LogIn) -> None:
+def test_a_session_ends_when_unused_and_after_two_weeks_at_most(desk: LogIn) -> None:
     token = enter(desk)
     assert desk.session(token, now=NOW + IDLE) is None
 
@@ -205,7 +203,7 @@ def test_a_new_password_a_removal_and_a_revocation_end_every_session(desk: LogIn
     assert desk.session(first, now=NOW) is None
 
 
-def test_a_role_that_is_taken_away_is_gone_at_the_next_request(desk: LogIn, database: Database) -> None:
+def test_a_removed_role_has_no_effect_from_the_next_request_on(desk: LogIn, database: Database) -> None:
     token = enter(desk)
     users.set_role(database, name="finance", role=Role.VIEWER, by=CLI, now=NOW)
     session = desk.session(token, now=NOW)
@@ -213,15 +211,15 @@ def test_a_role_that_is_taken_away_is_gone_at_the_next_request(desk: LogIn, data
     assert Role.VIEWER is session.user.role
 
 
-def test_the_database_holds_neither_tokens_nor_what_makes_them(desk: LogIn, database: Database) -> None:
+def test_the_database_contains_neither_tokens_nor_their_key(desk: LogIn, database: Database) -> None:
     token = enter(desk)
     with database.read() as conn:
-        kept = conn.scalar(select(tables.sessions.c.token_hash))
-    assert token.reveal() != kept
+        stored = conn.scalar(select(tables.sessions.c.token_hash))
+    assert token.reveal() != stored
     assert LogIn(database, Secret("another key")).session(token, now=NOW) is None
 
 
-def test_the_key_that_a_database_keeps_is_made_once(database: Database) -> None:
+def test_the_key_of_a_database_is_created_once(database: Database) -> None:
     with database.write() as conn:
         first = installation.session_key(conn, now=NOW)
         again = installation.session_key(conn, now=NOW + PAUSE)
@@ -229,12 +227,12 @@ def test_the_key_that_a_database_keeps_is_made_once(database: Database) -> None:
     assert 64 == len(first)
 
 
-def test_a_form_of_one_session_is_none_of_another(desk: LogIn) -> None:
+def test_a_form_token_is_only_valid_in_its_session(desk: LogIn) -> None:
     first, second = enter(desk), enter(desk)
     assert desk.csrf_token(first) == desk.csrf_token(first) != desk.csrf_token(second)
 
 
-def test_what_was_sealed_comes_back_as_it_was_or_not_at_all(desk: LogIn, database: Database) -> None:
+def test_sealed_data_is_opened_unchanged_or_refused(desk: LogIn, database: Database) -> None:
     sealed = desk.sealed("state.and more")
     assert "state.and more" == desk.unsealed(sealed)
     for forged in (

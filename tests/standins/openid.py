@@ -1,4 +1,4 @@
-"""An OpenID provider on loopback that follows the protocol: it checks what a client sends, and signs what it says."""
+"""An OpenID provider on loopback that follows the protocol: it checks requests and signs its tokens."""
 
 import base64
 import hashlib
@@ -23,21 +23,21 @@ CLIENT, SECRET = "balancebot", "the client's secret: 100 %"
 
 
 class Provider:
-    """Logs everybody in as `user`; a test changes what it says."""
+    """Logs everyone in as `user`; tests can override its answers."""
 
     def __init__(self) -> None:
         self.user: dict[str, Any] = {"sub": "u-1", "preferred_username": "grace"}
         self.in_userinfo: dict[str, Any] = {}
-        """What only the userinfo endpoint tells."""
+        """Claims that only the userinfo endpoint returns."""
         self.changes: dict[str, Any] = {}
-        """What an ID token claims instead."""
+        """Claims that override those of the ID token."""
         self.auth_methods = ["client_secret_basic", "client_secret_post"]
         self.key = RSAKey.generate_key(2048, {"kid": "first"})
         self.foreign: RSAKey | None = None
-        """What signs in place of the key that is published."""
+        """A key that signs instead of the published one."""
         self.refuses = False
-        self.lies: dict[str, Any] = {}
-        """What it answers at a path instead; `path key` is one key of that answer."""
+        self.overrides: dict[str, Any] = {}
+        """Answers that override those at a path; `path key` overrides one key of the answer."""
         self.now = 0
         self.codes: dict[str, dict[str, str]] = {}
         self.faults: list[str] = []
@@ -60,7 +60,7 @@ class Provider:
         }
 
     def authorize(self, asked: dict[str, str]) -> str:
-        """Return where the browser is sent."""
+        """Return the URL to which the browser is redirected."""
         back = {"state": asked["state"], "iss": self.issuer}
         if self.refuses:
             return f"{asked['redirect_uri']}?{urlencode(back | {'error': 'access_denied'})}"
@@ -77,7 +77,7 @@ class Provider:
         return f"{asked['redirect_uri']}?{urlencode(back | {'code': code})}"
 
     def token(self, sent: dict[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
-        """Trade a code, once, with whoever proves to be the client that it was for."""
+        """Exchange a code once, for the client that it was issued to."""
         if authorization.startswith("Basic "):
             name, _, secret = base64.b64decode(authorization[6:]).decode().partition(":")
             shown = (unquote_plus(name), unquote_plus(secret))
@@ -109,8 +109,8 @@ class Provider:
 
 @contextmanager
 def provider() -> Iterator[Provider]:
-    """Run one until the end of the block."""
-    told = Provider()
+    """Run a provider until the end of the block."""
+    openid = Provider()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -118,28 +118,28 @@ def provider() -> Iterator[Provider]:
             asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
             match parts.path:
                 case "/.well-known/openid-configuration":
-                    self._json(200, told.discovery())
+                    self._json(200, openid.discovery())
                 case "/jwks":
-                    self._json(200, {"keys": [told.key.as_dict(private=False)]})
+                    self._json(200, {"keys": [openid.key.as_dict(private=False)]})
                 case "/authorize":
                     self.send_response(303)
-                    self.send_header("Location", told.authorize(asked))
+                    self.send_header("Location", openid.authorize(asked))
                     self.end_headers()
                 case "/userinfo":
                     assert "Bearer access" == self.headers["Authorization"]
-                    self._json(200, {"sub": told.user["sub"], **told.in_userinfo})
+                    self._json(200, {"sub": openid.user["sub"], **openid.in_userinfo})
                 case _:
                     self._json(404, {})
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             sent = {name: values[0] for name, values in parse_qs(body).items()}
-            self._json(*told.token(sent, self.headers.get("Authorization", "")))
+            self._json(*openid.token(sent, self.headers.get("Authorization", "")))
 
         def _json(self, status: int, document: dict[str, Any]) -> None:
             path = urlsplit(self.path).path
-            document = told.lies.get(path, document)
-            for place, value in told.lies.items():
+            document = openid.overrides.get(path, document)
+            for place, value in openid.overrides.items():
                 where, _, key = place.partition(" ")
                 if where == path and key:
                     document = document | {key: value}
@@ -154,11 +154,11 @@ def provider() -> Iterator[Provider]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.issuer = f"http://127.0.0.1:{server.server_port}"
+    openid.issuer = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield told
+        yield openid
     finally:
         server.shutdown()
         server.server_close()

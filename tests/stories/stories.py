@@ -1,6 +1,6 @@
-"""Days that users read from start to end, through the real poll cycle, outbox and Slack: what each person gets, in order.
+"""Simulated days through the real poll cycle, outbox and Slack: all messages that each person gets, in order.
 
-Usage follows from no random numbers, so that every figure is the same on each machine.
+Usage has no random numbers, so that every figure is the same on every machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ QUARTER = timedelta(minutes=15)
 
 
 class Story:
-    """A shop whose usage is the same every day, told from the reading at `begins` (local time) on."""
+    """A shop with the same usage every day, from the reading at `begins` (local time) on."""
 
     def __init__(
         self,
@@ -52,33 +52,33 @@ class Story:
         played.clock.at = self.begins
         steps = [played.begun + STEP * number for number in range((HISTORY + 12) * 288)]
         hours = np.array([step.astimezone(self.zone).hour for step in steps])
-        self.usage = whole(per_day / 288 * CODES[hours] / CODES.mean())
+        self.usage = whole_messages(per_day / 288 * CODES[hours] / CODES.mean())
         played.usage[SHOP] = self.usage
         played.left = {SHOP: left}
         if pool is not None:
             played.left[POOL] = pool
 
     def step(self, hours: float) -> int:
-        """Return the step that is so many hours after the beginning."""
+        """Return the step `hours` after the beginning."""
         assert self.stage.begun is not None
         return (self.begins + timedelta(hours=hours) - self.stage.begun) // STEP
 
     def sends(self, messages: int, *, at: float, for_hours: float = 1 / 12) -> None:
-        """Send so many messages, evenly, from `at` on (hours after the beginning)."""
+        """Send `messages` evenly from `at` on (in hours after the beginning)."""
         first, last = self.step(at), self.step(at + for_hours)
         self.usage[first:last] += messages // (last - first)
 
     def knows_the_past(self, days: float = HISTORY) -> None:
-        """Import the history, and read for the first time."""
+        """Import the history and read for the first time."""
         self.stage.lives_through(days, every=timedelta(hours=1))
         self.stage.reads()
 
     def until(self, hours: float, *, every: timedelta = QUARTER) -> None:
-        """Let time pass up to so many hours after the beginning."""
+        """Let time pass until `hours` after the beginning."""
         self.stage.passes(until=self.begins + timedelta(hours=hours), every=every)
 
     def looks(self) -> None:
-        """Show what `why` says about the shop, and `status`, which is only in English."""
+        """Show the output of `why` for the shop, and of `status`, which is only in English."""
         app, now = self.stage.app, self.stage.clock.at
         words = Wording(language=self.language, zone=self.zone)
         with app.database.read() as conn:
@@ -120,13 +120,13 @@ def day(
     pool: int | None = None,
     more: str = "",
 ) -> Iterator[Story]:
-    """Set the stage for a story. `more` are further sections of the configuration."""
+    """Yield a new story. `more` are further sections of the configuration."""
     zone = str(begins.tzinfo)
     with stage(["shop"], begins, language=language, say=say, zone=zone, more=more) as played:
         yield Story(played, begins, language=language, left=left, per_day=per_day, pool=pool)
 
 
-def whole(rate: np.ndarray) -> np.ndarray:
+def whole_messages(rate: np.ndarray) -> np.ndarray:
     """Return whole messages per step whose sums follow the rate."""
     return np.diff(np.floor(np.cumsum(rate) + 1e-6), prepend=0.0).astype(int)
 

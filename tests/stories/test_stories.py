@@ -1,4 +1,4 @@
-"""Every message of a day is kept word for word; `pytest --update-golden` writes them anew for the eye to judge."""
+"""Every message of a day equals its golden file; `pytest --update-golden` updates the files, to be reviewed by a person."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +12,15 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_a_day_reads_as_it_did(
+def test_the_messages_of_a_day_equal_the_golden_file(
     request: pytest.FixtureRequest, story: Callable[[str, Callable[[str], None]], None], language: str
 ) -> None:
-    said: list[str] = []
-    story(language, said.append)
-    text = "\n".join(line.rstrip() for part in said for line in part.splitlines()) + "\n"
-    kept = GOLDEN / language / f"{story.__name__}.txt"
+    lines: list[str] = []
+    story(language, lines.append)
+    text = "\n".join(line.rstrip() for part in lines for line in part.splitlines()) + "\n"
+    golden = GOLDEN / language / f"{story.__name__}.txt"
     if request.config.getoption("--update-golden"):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text, encoding="utf-8")
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
 
-    assert kept.read_text(encoding="utf-8") == text
+    assert golden.read_text(encoding="utf-8") == text

@@ -1,4 +1,4 @@
-"""A bot's pages over real HTTP on loopback: a site on an empty database, and browsers that are logged in."""
+"""The pages of a bot over real HTTP on loopback, with an empty database and logged-in browsers."""
 
 import pickle
 import re
@@ -33,13 +33,13 @@ from tests.world import HandClock, World
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Trusts nobody: on loopback nothing is encrypted, and to read the authorities takes 30 ms for every client."""
+"""Trusts no authority: nothing is encrypted on loopback, and reading the authorities takes 30 ms per client."""
 METRICS = b"balancebot_outbox_pending 0.0\n"
 
 
 @dataclass
 class Desk:
-    """A running site with one user of each role, named like it."""
+    """Running pages with one user of each role; the user has the name of the role."""
 
     app: App
     world: World
@@ -47,12 +47,12 @@ class Desk:
     pages: Starlette
 
     def visitor(self) -> httpx.Client:
-        """A browser that nobody has logged in with."""
+        """Return a browser without a log-in."""
         return httpx.Client(base_url=self.address, trust_env=False, timeout=PATIENCE, verify=_NO_TLS)
 
     @contextmanager
     def user(self, role: Role) -> Iterator[httpx.Client]:
-        """A browser in which the user of a role is logged in."""
+        """Yield a browser in which the user of a role is logged in."""
         with self.visitor() as browser:
             answer = browser.post("/login", data={"name": role.value, "password": PASSWORD})
             assert answer.status_code == 303, answer.text
@@ -60,10 +60,10 @@ class Desk:
 
 
 @pytest.fixture(scope="session")
-def staffed(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with one user of each role, named like it."""
+def file_with_users(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with one user of each role, who has the name of the role."""
 
-    def employ(file: Path) -> None:
+    def add_users(file: Path) -> None:
         shutil.copyfile(sqlite_template, file)
         database = Database(f"sqlite:///{file}")
         by = Actor(name="root", via=Via.CLI)
@@ -71,12 +71,12 @@ def staffed(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             users.add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
         _settle(database)
 
-    return made_once(tmp_path_factory, "staffed.db", employ)
+    return made_once(tmp_path_factory, "staffed.db", add_users)
 
 
 @dataclass(frozen=True)
 class Filled:
-    """The showcase, as it was left."""
+    """The stored database of the showcase."""
 
     file: Path
     at: datetime
@@ -84,9 +84,9 @@ class Filled:
 
 
 @pytest.fixture(scope="session")
-def filled(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
+def filled(file_with_users: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
     def fill(file: Path) -> None:
-        shutil.copyfile(staffed, file)
+        shutil.copyfile(file_with_users, file)
         world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
         showcase.set_limits(world)
         showcase.fill(world)
@@ -100,14 +100,14 @@ def filled(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
 
 
 @pytest.fixture
-def world(staffed: Path, tmp_path: Path) -> Iterator[World]:
-    """The bot behind the pages; it watches nothing yet."""
-    yield from _copy(staffed, tmp_path, NOW)
+def world(file_with_users: Path, tmp_path: Path) -> Iterator[World]:
+    """The bot of the pages, without wallets."""
+    yield from _copy(file_with_users, tmp_path, NOW)
 
 
 @pytest.fixture
 def watching(filled: Filled, tmp_path: Path) -> Iterator[World]:
-    """A bot that has watched the showcase: what a module's `world` may be instead."""
+    """A bot with the showcase; a module's fixture `world` may return it."""
     for world in _copy(filled.file, tmp_path, filled.at):
         for name, lines in filled.script.items():
             world.shows(*lines, wallet=name)
@@ -122,18 +122,18 @@ def _copy(file: Path, folder: Path, at: datetime) -> Iterator[World]:
 
 
 def _settle(database: Database) -> None:
-    """Leave all in the one file, so that it can be copied."""
-    database.dispose()  # the last connection that closes empties SQLite's log into the file
+    """Write everything into one file, so that it can be copied."""
+    database.dispose()  # closing the last connection writes SQLite's log into the file
 
 
 def pages_of(world: World, **changes: Any) -> App:
-    """Return an app whose pages show a world, with what is to be different in its settings."""
+    """Return an app for the pages of a world, with `changes` of its settings."""
     return world.another_app(timezone=ZoneInfo("Asia/Shanghai"), **changes)
 
 
 @pytest.fixture
 def servers() -> Iterator[list[WebServer]]:
-    """The servers that a test has started; they end with it."""
+    """The servers that a test has started; they end with the test."""
     started: list[WebServer] = []
     yield started
     for server in started:
@@ -142,7 +142,7 @@ def servers() -> Iterator[list[WebServer]]:
 
 @pytest.fixture
 def stop_serving(servers: list[WebServer]) -> Callable[[], None]:
-    """Ends the servers before the test does."""
+    """A function that stops the servers before the end of the test."""
 
     def stop() -> None:
         for server in servers:
@@ -153,7 +153,7 @@ def stop_serving(servers: list[WebServer]) -> Callable[[], None]:
 
 @pytest.fixture
 def open_desk(world: World, servers: list[WebServer]) -> Callable[..., Desk]:
-    """Opens the pages of an app, or of the usual one with `changes` of its settings."""
+    """A function that serves the pages of an app, by default of one with `changes` of its settings."""
 
     def open_(app: App | None = None, **changes: Any) -> Desk:
         app = app or pages_of(world, **changes)
@@ -171,7 +171,7 @@ def desk(open_desk: Callable[..., Desk]) -> Desk:
 
 
 def csrf_token(browser: httpx.Client, page: str = "/me") -> str:
-    """Return the token that the forms of a page hold."""
+    """Return the CSRF token of the forms of a page."""
     found = re.search(r'name="csrf_token" value="([0-9a-f]+)"', browser.get(page).text)
     assert found
     return found[1]

@@ -1,4 +1,4 @@
-"""Nobody reads or changes anything without a session, and nobody changes anything from another site."""
+"""Nothing is shown or changed without a session, and nothing is changed by another site."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from tests.web.conftest import Desk, csrf_token, pages_of
 from tests.world import World
 
 
-def test_a_page_without_a_session_leads_to_the_log_in_and_back(desk: Desk) -> None:
+def test_a_page_without_a_session_redirects_to_the_log_in_and_back(desk: Desk) -> None:
     with desk.visitor() as visitor:
         answer = visitor.get("/?q=acme/checkout")
         assert (303, "/login?next=/%3Fq%3Dacme/checkout") == (answer.status_code, answer.headers["location"])
@@ -32,13 +32,13 @@ def test_a_page_without_a_session_leads_to_the_log_in_and_back(desk: Desk) -> No
 @pytest.mark.parametrize(
     "elsewhere", ["//evil.example", "https://evil.example/", "/\\evil.example", "x", "/a\nb"]
 )
-def test_a_link_leads_nowhere_else_after_the_log_in(desk: Desk, elsewhere: str) -> None:
+def test_the_log_in_never_redirects_to_another_site(desk: Desk, elsewhere: str) -> None:
     with desk.visitor() as visitor:
         answer = visitor.post("/login", data={"name": "viewer", "password": PASSWORD, "next": elsewhere})
     assert "/" == answer.headers["location"]
 
 
-def test_a_wrong_password_says_so_and_too_many_are_throttled(desk: Desk) -> None:
+def test_a_wrong_password_is_reported_and_many_are_throttled(desk: Desk) -> None:
     with desk.visitor() as visitor:
         wrong = {"name": "viewer", "password": "wrong"}
         answers = [visitor.post("/login", data=wrong) for _ in range(6)]
@@ -47,7 +47,7 @@ def test_a_wrong_password_says_so_and_too_many_are_throttled(desk: Desk) -> None
     assert "60" == answers[5].headers["retry-after"]
 
 
-def test_who_was_here_before_is_not_kept_out_by_a_stranger(desk: Desk) -> None:
+def test_a_known_browser_is_not_locked_out_by_guesses_of_others(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser, desk.visitor() as stranger:
         for _ in range(21):
             stranger.post("/login", data={"name": "viewer", "password": "wrong"})
@@ -55,7 +55,7 @@ def test_who_was_here_before_is_not_kept_out_by_a_stranger(desk: Desk) -> None:
         assert [429, 303] == [who.post("/login", data=right).status_code for who in (stranger, browser)]
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_of_plain_http_behind_https(
+def test_the_cookie_is_http_only_and_secure_behind_https(
     open_desk: Callable[..., Desk],
 ) -> None:
     login = {"name": "viewer", "password": PASSWORD}
@@ -75,16 +75,16 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_of_plain_http_behind_https(
     assert "max-age=31536000" == answer.headers["strict-transport-security"]
 
 
-def test_logging_out_ends_the_session_itself_and_not_only_the_cookie(desk: Desk) -> None:
+def test_logging_out_ends_the_session_and_not_only_the_cookie(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
-        kept = browser.cookies["balancebot"]
+        session_cookie = browser.cookies["balancebot"]
         answer = browser.post("/logout", data={"csrf_token": csrf_token(browser)})
         assert (303, "/login") == (answer.status_code, answer.headers["location"])
     with desk.visitor() as thief:
-        assert 303 == thief.get("/", headers={"Cookie": f"balancebot={kept}"}).status_code
+        assert 303 == thief.get("/", headers={"Cookie": f"balancebot={session_cookie}"}).status_code
 
 
-def test_a_new_log_in_ends_the_browsers_former_session(desk: Desk) -> None:
+def test_a_new_log_in_ends_the_previous_session_of_the_browser(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         former = browser.cookies["balancebot"]
         browser.post("/login", data={"name": "viewer", "password": PASSWORD})
@@ -102,7 +102,7 @@ def test_guesses_at_the_present_password_are_throttled(desk: Desk) -> None:
     assert "Too many wrong passwords" in right.text
 
 
-def test_every_attempt_is_counted_and_failures_are_logged_without_what_was_typed(
+def test_every_attempt_is_counted_and_failures_are_logged_without_the_input(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -123,7 +123,7 @@ def test_every_attempt_is_counted_and_failures_are_logged_without_what_was_typed
     assert ["unknown", "viewer"] == [record.__dict__["user"] for record in logged]
 
 
-def test_a_crowd_that_logs_in_at_once_keeps_nobody_from_the_pages(desk: Desk) -> None:
+def test_many_concurrent_log_ins_do_not_block_the_pages(desk: Desk) -> None:
     def guess(number: int) -> int:
         with desk.visitor() as visitor:
             answer = visitor.post("/login", data={"name": f"user{number}", "password": "x"})
@@ -143,7 +143,7 @@ def test_a_form_without_its_token_or_with_that_of_another_session_changes_nothin
         assert 200 == browser.get("/").status_code
 
 
-def test_a_form_that_another_site_sends_is_refused_even_with_its_token(desk: Desk) -> None:
+def test_a_form_sent_by_another_site_is_refused_even_with_a_valid_token(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         token = csrf_token(browser)
         for origin in ("https://evil.example", "null"):
@@ -157,7 +157,7 @@ def test_a_form_that_another_site_sends_is_refused_even_with_its_token(desk: Des
         )
 
 
-def test_a_part_of_a_page_without_a_session_asks_for_a_reload(desk: Desk) -> None:
+def test_a_part_of_a_page_without_a_session_requests_a_reload(desk: Desk) -> None:
     with desk.visitor() as visitor:
         assert 401 == visitor.get("/", headers={"HX-Request": "true"}).status_code
 

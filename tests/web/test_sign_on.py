@@ -1,6 +1,6 @@
-"""Log-in by OpenID Connect: who the provider vouches for gets in with the role of the groups, and nobody else does.
+"""Log-in by OpenID Connect: users confirmed by the provider get the role of their groups, and others are refused.
 
-The provider is a stand-in that can lie; `test_sign_on_program.py` logs in at a real one.
+The provider is a stand-in that can send wrong answers; `test_sign_on_program.py` logs in at a real one.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ class SignOn:
     provider: Provider
 
     def log_in(self, browser: httpx.Client, next_page: str = "/") -> httpx.Response:
-        """Go the whole way, as a browser does, and return where it ends."""
+        """Follow all redirects, as a browser does, and return the last answer."""
         to_provider = browser.get("/login/oidc", params={"next": next_page})
         assert 303 == to_provider.status_code, to_provider.text
         back = browser.get(to_provider.headers["location"])
@@ -38,18 +38,18 @@ class SignOn:
 
 @pytest.fixture
 def sign_on(open_desk: Callable[..., Desk]) -> Iterator[SignOn]:
-    with provider() as told:
-        told.now = int(NOW.timestamp())
-        oidc = OidcConfig(issuer=told.issuer, client_id=CLIENT, client_secret=Secret(SECRET), roles=GROUPS)
-        # the pages learn their own address only when they are served
+    with provider() as openid:
+        openid.now = int(NOW.timestamp())
+        oidc = OidcConfig(issuer=openid.issuer, client_id=CLIENT, client_secret=Secret(SECRET), roles=GROUPS)
+        # the address of the pages is only known once they are served
         desk = open_desk(web=WebConfig(public_url="http://127.0.0.1", oidc=oidc, default_role=None))
         service = desk.app.openid
         assert service is not None
         service._redirect_uri = f"{desk.address}/login/oidc/callback"
-        yield SignOn(desk=desk, provider=told)
+        yield SignOn(desk=desk, provider=openid)
 
 
-def test_of_several_groups_the_highest_counts_and_changes_hold_at_the_next_log_in(sign_on: SignOn) -> None:
+def test_the_highest_of_several_groups_counts_and_changes_apply_at_the_next_log_in(sign_on: SignOn) -> None:
     with sign_on.desk.visitor() as browser:
         for groups, status in ((["grp-finance", "grp-ops"], 200), (["grp-finance"], 403)):
             sign_on.provider.in_userinfo["groups"] = groups
@@ -58,7 +58,7 @@ def test_of_several_groups_the_highest_counts_and_changes_hold_at_the_next_log_i
     assert [] == sign_on.provider.faults
 
 
-def test_who_is_a_user_has_the_role_from_here_and_the_password_stays(sign_on: SignOn) -> None:
+def test_an_existing_user_gets_the_role_of_the_groups_and_keeps_the_password(sign_on: SignOn) -> None:
     sign_on.provider.user |= {"preferred_username": "viewer", "groups": ["grp-ops"]}
     with sign_on.desk.visitor() as browser, sign_on.desk.user(Role.VIEWER) as other:
         assert 303 == sign_on.log_in(browser).status_code
@@ -72,7 +72,9 @@ def test_who_is_a_user_has_the_role_from_here_and_the_password_stays(sign_on: Si
         ({"preferred_username": "", "email": "ada@example.com", "email_verified": False}, "u-1"),
     ],
 )
-def test_a_user_is_called_as_the_provider_says(sign_on: SignOn, claims: dict[str, object], name: str) -> None:
+def test_the_name_of_a_user_comes_from_the_provider(
+    sign_on: SignOn, claims: dict[str, object], name: str
+) -> None:
     sign_on.provider.user |= {**claims, "groups": "grp-ops"}
     with sign_on.desk.visitor() as browser:
         sign_on.log_in(browser)
@@ -115,7 +117,7 @@ def test_a_forged_signature_is_refused_and_a_changed_key_is_fetched_again(sign_o
         assert 303 == sign_on.log_in(browser).status_code
 
 
-def test_a_code_is_of_use_only_in_the_browser_that_began(sign_on: SignOn) -> None:
+def test_a_code_is_only_valid_in_the_browser_that_began_the_log_in(sign_on: SignOn) -> None:
     sign_on.provider.user["groups"] = ["grp-ops"]
     with sign_on.desk.visitor() as browser, sign_on.desk.visitor() as other:
         back = browser.get(browser.get("/login/oidc").headers["location"]).headers["location"]
@@ -136,7 +138,7 @@ def test_a_client_without_basic_authentication_sends_its_secret_in_the_form(sign
         assert 303 == sign_on.log_in(browser).status_code
 
 
-def test_a_refusal_and_an_outage_are_said_and_passwords_work_all_the_same(sign_on: SignOn) -> None:
+def test_a_refusal_and_an_outage_are_shown_and_passwords_still_work(sign_on: SignOn) -> None:
     sign_on.provider.refuses = True
     with sign_on.desk.visitor() as browser:
         assert "refused the log-in" in sign_on.log_in(browser).text
@@ -154,7 +156,7 @@ def test_a_refusal_and_an_outage_are_said_and_passwords_work_all_the_same(sign_o
         assert 303 == browser.post("/login", data={"name": "viewer", "password": PASSWORD}).status_code
 
 
-def test_a_vouched_session_lasts_half_a_day_at_most(sign_on: SignOn) -> None:
+def test_a_session_by_sign_on_lasts_half_a_day_at_most(sign_on: SignOn) -> None:
     sign_on.provider.user["groups"] = ["grp-ops"]
     with sign_on.desk.visitor() as browser:
         sign_on.log_in(browser)
@@ -173,7 +175,7 @@ PROXY = WebConfig(
 )
 
 
-def test_a_trusted_proxy_logs_in_whom_it_names(open_desk: Callable[..., Desk]) -> None:
+def test_a_trusted_proxy_logs_in_the_named_user(open_desk: Callable[..., Desk]) -> None:
     desk = open_desk(web=PROXY)
     with desk.visitor() as browser:
         page = browser.get("/me", headers=[(b"X-Forwarded-User", "结账组".encode())]).text
@@ -191,7 +193,7 @@ def test_a_trusted_proxy_logs_in_whom_it_names(open_desk: Callable[..., Desk]) -
 
 
 @pytest.mark.parametrize("networks", ["10.0.0.0/8", "127.0.0.2/32"])
-def test_nobody_else_is_believed(open_desk: Callable[..., Desk], networks: str) -> None:
+def test_an_untrusted_proxy_logs_nobody_in(open_desk: Callable[..., Desk], networks: str) -> None:
     desk = open_desk(web=replace(PROXY, trusted_proxies=(ip_network(networks),)))
     with desk.visitor() as browser:
         for spoofed in ({}, {"X-Forwarded-For": "10.0.0.1"}, {"X-Forwarded-For": "127.0.0.2"}):
@@ -199,7 +201,9 @@ def test_nobody_else_is_believed(open_desk: Callable[..., Desk], networks: str) 
             assert (303, "/login?next=/") == (answer.status_code, answer.headers["location"])
 
 
-def test_who_has_no_role_is_refused_and_two_names_are_none(open_desk: Callable[..., Desk]) -> None:
+def test_a_user_without_a_role_and_a_request_with_two_names_are_refused(
+    open_desk: Callable[..., Desk],
+) -> None:
     desk = open_desk(web=replace(PROXY, default_role=None))
     with desk.visitor() as browser:
         answer = browser.get("/", headers={"X-Forwarded-User": "stranger"})
@@ -225,7 +229,7 @@ PLACES = (
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_whatever_a_provider_says_is_a_log_in_or_a_refusal(sign_on: SignOn, place: str) -> None:
+def test_any_answer_of_a_provider_is_a_log_in_or_a_refusal(sign_on: SignOn, place: str) -> None:
     service = sign_on.desk.app.openid
     assert service is not None
     sign_on.provider.in_userinfo["groups"] = ["grp-ops"]
@@ -233,7 +237,7 @@ def test_whatever_a_provider_says_is_a_log_in_or_a_refusal(sign_on: SignOn, plac
     with sign_on.desk.visitor() as browser:
         for value in ODD:
             service._known = service._failed = service._keys = None
-            sign_on.provider.lies = {place: value}
+            sign_on.provider.overrides = {place: value}
             answer = browser.get("/login/oidc")
             if answer.status_code == 303 and answer.headers["location"].startswith(sign_on.provider.issuer):
                 back = browser.get(answer.headers["location"])
@@ -247,7 +251,7 @@ def test_whatever_a_provider_says_is_a_log_in_or_a_refusal(sign_on: SignOn, plac
     "name",
     ["sub", "preferred_username", "email", "groups", "exp", "iat", "nbf", "aud", "azp", "iss", "nonce"],
 )
-def test_whatever_a_token_claims_is_a_log_in_or_a_refusal(sign_on: SignOn, name: str) -> None:
+def test_any_claims_of_a_token_are_a_log_in_or_a_refusal(sign_on: SignOn, name: str) -> None:
     with sign_on.desk.visitor() as browser:
         for value in ODD:
             sign_on.provider.changes = {name: value}

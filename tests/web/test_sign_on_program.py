@@ -1,7 +1,7 @@
-"""The whole log-in at a provider that others wrote, as a program of its own: `oidc-provider-mock`.
+"""The complete log-in at an independent provider in a separate process: `oidc-provider-mock`.
 
-It shows that our reading of OpenID Connect is theirs, too. `test_sign_on.py` has what no honest provider says, and what this
-one doesn't do: it checks neither the secret nor the proof of the key exchange, and forgets `state` in a refusal.
+It shows that we understand OpenID Connect like others. `test_sign_on.py` tests wrong answers, and what this provider
+doesn't do: it checks neither the secret nor the proof of the key exchange, and forgets `state` in a refusal.
 """
 
 import re
@@ -26,7 +26,7 @@ GROUPS = {"grp-finance": Role.FINANCE, "grp-ops": Role.ADMIN}
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    """The address of the running program."""
+    """The URL of the running provider."""
     program = subprocess.Popen(
         [Path(sys.executable).with_name("oidc-provider-mock"), "--port", "0", "--require-nonce"],
         stderr=subprocess.PIPE,
@@ -41,23 +41,23 @@ def issuer() -> Iterator[str]:
         assert found is not None, f"it ended with {program.wait()}"
         yield found[0]
         program.terminate()
-        program.stderr.read()  # a pipe that nobody empties would stop it
+        program.stderr.read()  # a full pipe would block the provider
 
 
 @dataclass
 class SignOn:
-    """Pages whose users log in at the program."""
+    """Pages whose users log in at this provider."""
 
     desk: Desk
     issuer: str
 
     def is_known(self, name: str, **claims: object) -> None:
-        """Let the program have a user; it calls the user so from now on."""
+        """Add a user to the provider, who has this name from now on."""
         user = {"preferred_username": name, **claims}
         assert httpx.put(f"{self.issuer}/users/{name}", json=user, trust_env=False).is_success
 
     def log_in(self, browser: httpx.Client, form: dict[str, str], next_page: str = "/") -> httpx.Response:
-        """Go to the program, send its form, and return where it leads."""
+        """Open the provider, send its form, and return the last answer."""
         begun = browser.get("/login/oidc", params={"next": next_page})
         assert 303 == begun.status_code, begun.text
         page = browser.get(begun.headers["location"])
@@ -70,16 +70,16 @@ class SignOn:
 @pytest.fixture
 def sign_on(open_desk: Callable[..., Desk], issuer: str) -> Iterator[SignOn]:
     oidc = OidcConfig(issuer=issuer, client_id="balances", client_secret=Secret("s3cret"), roles=GROUPS)
-    # the pages learn their own address only when they are served
+    # the address of the pages is only known once they are served
     desk = open_desk(web=WebConfig(public_url="http://127.0.0.1", oidc=oidc, default_role=None))
-    desk.world.clock.at = SystemClock().now()  # the program has no other clock
+    desk.world.clock.at = SystemClock().now()  # the provider has no other clock
     assert desk.app.openid is not None
     desk.app.openid._redirect_uri = f"{desk.address}/login/oidc/callback"
     yield SignOn(desk=desk, issuer=issuer)
     desk.app.release()
 
 
-def test_a_member_of_a_group_gets_in_with_its_role_and_goes_where_the_link_led(sign_on: SignOn) -> None:
+def test_a_member_of_a_group_is_logged_in_with_its_role_and_sent_to_the_linked_page(sign_on: SignOn) -> None:
     sign_on.is_known("grace", groups=["others", "grp-finance"])
     with sign_on.desk.visitor() as browser:
         assert "/login/oidc?next=%2Falerts" in browser.get("/login?next=/alerts").text
@@ -93,7 +93,7 @@ def test_a_member_of_a_group_gets_in_with_its_role_and_goes_where_the_link_led(s
     assert (Role.FINANCE, True) == (user.role, user.vouched)
 
 
-def test_who_lost_the_groups_is_refused_and_what_was_open_ends(sign_on: SignOn) -> None:
+def test_a_user_who_lost_the_groups_is_refused_and_open_sessions_end(sign_on: SignOn) -> None:
     sign_on.is_known("grace", groups=["grp-ops"])
     with sign_on.desk.visitor() as before, sign_on.desk.visitor() as browser:
         sign_on.log_in(before, {"sub": "grace"})
@@ -120,7 +120,7 @@ def test_a_log_out_ends_the_session_and_leads_to_the_log_out_of_the_provider(sig
         assert 303 == browser.get("/").status_code
 
 
-def test_a_log_in_that_a_reload_cuts_off_is_said(sign_on: SignOn) -> None:
+def test_a_log_in_interrupted_by_a_reload_is_reported(sign_on: SignOn) -> None:
     sign_on.desk.app.release()
     with sign_on.desk.visitor() as browser:
         answer = browser.get("/login/oidc")
