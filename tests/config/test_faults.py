@@ -139,8 +139,8 @@ def test_all_faults_are_listed_together_each_with_its_key(faults) -> None:
         ('web.listen = "8080"\n' + SMALLEST, 'web.listen: must be a host and a port such as "127.0.0.1:8080", not \'8080\''),
         ('database.url = "sqlite://"\n' + SMALLEST, "database.url: must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"),
         *(
-            (f'database.url = "postgresql://{written}"\n' + SMALLEST, f"database.url: {said}")
-            for written, said in (
+            (f'database.url = "postgresql://{written}"\n' + SMALLEST, f"database.url: {message}")
+            for written, message in (
                 ("u:x@SECRET@h/db", "has a user or password with an @ or / of its own: write %40 for @ and %2F for /"),
                 ("u:x/SECRET@h/db", "has a user or password with an @ or / of its own: write %40 for @ and %2F for /"),
                 ("u:x@h SECRET/db", "must end in @HOST:PORT/NAME, with a host of letters, digits, dots and hyphens"),
