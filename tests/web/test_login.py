@@ -48,7 +48,7 @@ def test_a_wrong_password_is_reported_and_many_are_throttled(desk: Desk) -> None
 
 
 def test_a_known_browser_is_not_locked_out_by_guesses_of_others(desk: Desk) -> None:
-    with desk.user(Role.VIEWER) as browser, desk.visitor() as stranger:
+    with desk.user_with_password(Role.VIEWER) as browser, desk.visitor() as stranger:
         for _ in range(21):
             stranger.post("/login", data={"name": "viewer", "password": "wrong"})
         right = {"name": "viewer", "password": PASSWORD}
@@ -76,7 +76,7 @@ def test_the_cookie_is_http_only_and_secure_behind_https(
 
 
 def test_logging_out_ends_the_session_and_not_only_the_cookie(desk: Desk) -> None:
-    with desk.user(Role.VIEWER) as browser:
+    with desk.user_with_password(Role.VIEWER) as browser:
         session_cookie = browser.cookies["balancebot"]
         answer = browser.post("/logout", data={"csrf_token": csrf_token(browser)})
         assert (303, "/login") == (answer.status_code, answer.headers["location"])
@@ -85,7 +85,7 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(desk: Desk) -> Non
 
 
 def test_a_new_log_in_ends_the_previous_session_of_the_browser(desk: Desk) -> None:
-    with desk.user(Role.VIEWER) as browser:
+    with desk.user_with_password(Role.VIEWER) as browser:
         former = browser.cookies["balancebot"]
         browser.post("/login", data={"name": "viewer", "password": PASSWORD})
         assert 200 == browser.get("/").status_code
@@ -94,7 +94,7 @@ def test_a_new_log_in_ends_the_previous_session_of_the_browser(desk: Desk) -> No
 
 
 def test_guesses_at_the_present_password_are_throttled(desk: Desk) -> None:
-    with desk.user(Role.VIEWER) as browser:
+    with desk.user_with_password(Role.VIEWER) as browser:
         form = {"csrf_token": csrf_token(browser), "present": "wrong", "password": "another secret"}
         answers = [browser.post("/me/password", data=form).status_code for _ in range(8)]
         right = browser.post("/me/password", data=form | {"present": PASSWORD})
@@ -137,14 +137,14 @@ def test_many_concurrent_log_ins_do_not_block_the_pages(desk: Desk) -> None:
 
 
 def test_a_form_without_its_token_or_with_that_of_another_session_changes_nothing(desk: Desk) -> None:
-    with desk.user(Role.VIEWER) as browser, desk.user(Role.ADMIN) as other:
+    with desk.user_with_password(Role.VIEWER) as browser, desk.user_with_password(Role.ADMIN) as other:
         assert 403 == browser.post("/logout").status_code
         assert 403 == browser.post("/logout", data={"csrf_token": csrf_token(other)}).status_code
         assert 200 == browser.get("/").status_code
 
 
 def test_a_form_sent_by_another_site_is_refused_even_with_a_valid_token(desk: Desk) -> None:
-    with desk.user(Role.VIEWER) as browser:
+    with desk.user_with_password(Role.VIEWER) as browser:
         token = csrf_token(browser)
         for origin in ("https://evil.example", "null"):
             answer = browser.post("/logout", data={"csrf_token": token}, headers={"Origin": origin})
