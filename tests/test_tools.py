@@ -34,6 +34,12 @@ def test_every_flow_is_counted() -> None:
         if not (flow["sql_statements"] and flow["transactions"] and flow["files_entered"])
     ]
     assert 0 < found["package"]["python_files"] < found["package"]["lines"]
+    at_most = {"calm poll of one wallet": 22, "Slack button (acknowledge)": 8}
+    assert {} == {
+        name: found["flows"][name]["sql"]
+        for name, bound in at_most.items()
+        if found["flows"][name]["sql_statements"] > bound
+    }
 
 
 def test_the_newcomer_check_uses_the_commands_of_the_readme() -> None:

@@ -7,6 +7,7 @@ and fills the outbox, in the same transaction.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -29,7 +30,7 @@ from balancebot.domain.message import NO_CONTEXT, AlertMessage, Measurement, Mes
 from balancebot.domain.quiet_hours import QuietHours
 from balancebot.domain.routing import Destination, RoutingTable
 from balancebot.domain.sentence import Sentence
-from balancebot.domain.silence import silenced_until
+from balancebot.domain.silence import Silence, silenced_until
 from balancebot.domain.threshold import Limits
 from balancebot.domain.usage import MAX_REFUND
 from balancebot.domain.verdict import Severity, Verdict
@@ -58,7 +59,6 @@ class OpenAlerts:
         self._conn = conn
         self._writer = writer
         self._now = now
-        self._silences = silences.active(conn, now)
         self._quiet_below = writer.quiet_below(now)
         self._open = {
             message.alert.subject: message
@@ -68,6 +68,11 @@ class OpenAlerts:
         self._decided: dict[AlertSubject, Decision] = {}
         """Decisions that aren't stored yet."""
         self._notified: list[NotifiedAlert] = []
+
+    @cached_property
+    def _silences(self) -> Sequence[Silence]:
+        """The active silences. Most poll cycles affect no alert and need none."""
+        return silences.active(self._conn, self._now)
 
     def is_open(self, subject: AlertSubject) -> bool:
         """Return whether an alert of `subject` is open."""
