@@ -235,7 +235,7 @@ class FetchPool:
             if not self._closed:
                 self._loop.call_soon_threadsafe(self._forget, call)
 
-    def forget_troubles(self, wallets: Collection[WalletName]) -> None:
+    def forget_records(self, wallets: Collection[WalletName]) -> None:
         """Forget the failures of these wallets, whose key pairs were replaced."""
         for wallet in wallets:
             self._records.pop(wallet, None)

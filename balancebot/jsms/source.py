@@ -101,7 +101,7 @@ class JsmsSource:
         """Replace all endpoints; a running call uses the new ones from its next request on."""
         before, self._targets = self._targets, targets_of(endpoints)
         self._redact = redactor_of(endpoints)
-        self._pool.forget_troubles(
+        self._pool.forget_records(
             [
                 wallet
                 for wallet, target in self._targets.items()

@@ -12,6 +12,9 @@ from balancebot.ports import SourceErrorKind
 from tests.jsms.test_jsms import BUDGET, SOON, source_of
 from tests.outbox_bench import HandClock
 
+PATIENT, AMPLE = timedelta(seconds=1), timedelta(seconds=60)
+"""A busy machine answers a request for a healthy wallet in time, too."""
+
 
 def tasks_of(call, *names):
     return [FetchTask(call=call, wallet=WalletName(name), base_url="http://x") for name in names]
@@ -98,9 +101,9 @@ def hang(sim, wallets):
 def test_wallets_that_did_not_answer_delay_no_other_the_next_time(sim):
     silent, well = sim.wallets[:8], sim.wallets[8:]
     hang(sim, silent)
-    with source_of(sim.endpoints(), concurrency=4) as source:
-        list(source.fetch(sim.wallets, budget=BUDGET))
-        results = [result.wallet for result in source.fetch([*silent, *well], budget=BUDGET)]
+    with source_of(sim.endpoints(), concurrency=4, timeout=PATIENT) as source:
+        list(source.fetch(sim.wallets, budget=AMPLE))
+        results = [result.wallet for result in source.fetch([*silent, *well], budget=AMPLE)]
     assert set(well) == set(results[: len(well)])
     assert set(silent) == set(results[len(well) :])
 
@@ -126,10 +129,10 @@ def test_wallets_that_never_answered_give_way_to_others_even_for_an_unknown_host
 
 def test_suspects_that_wait_too_long_are_given_up_and_read_first_the_next_time(sim):
     hang(sim, sim.wallets)
-    with source_of(sim.endpoints(), concurrency=4, retrying=SOON) as source:
-        list(source.fetch(sim.wallets, budget=BUDGET))
+    with source_of(sim.endpoints(), concurrency=4, retrying=SOON, timeout=PATIENT) as source:
+        list(source.fetch(sim.wallets, budget=AMPLE))
         sim.requests.clear()
-        results = list(source.fetch(sim.wallets, budget=BUDGET))
+        results = list(source.fetch(sim.wallets, budget=AMPLE))
         asked = {request.wallet for request in sim.requests}
         given_up = {
             result.wallet for result in results if "too many others are waiting" in str(result.message)
@@ -139,7 +142,7 @@ def test_suspects_that_wait_too_long_are_given_up_and_read_first_the_next_time(s
         assert {SourceErrorKind.TIMEOUT} == {result.kind for result in results}
         sim.requests.clear()
         sim.end_faults()
-        assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
+        assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=AMPLE)}
         first = [request.wallet for request in sim.requests][: len(given_up)]
         assert given_up == set(first)
 
