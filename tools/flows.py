@@ -459,7 +459,7 @@ def measure_flows(package: Path) -> dict[str, Count]:
         Jsms.balances = {kind: limit + 30 for kind, limit in _LIMITS.items()}
         server = ThreadingHTTPServer(("127.0.0.1", 0), Jsms)
         stack.callback(server.shutdown)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         slack = stack.enter_context(slack_stand_in())
         slack.add_channel("ops")
         config = configure(folder, f"http://127.0.0.1:{server.server_port}", slack)

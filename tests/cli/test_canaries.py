@@ -59,7 +59,7 @@ class _Echo(BaseHTTPRequestHandler):
 def echo(request: pytest.FixtureRequest) -> Iterator[str]:
     handler = type("Echo", (_Echo,), {"status": request.param})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -31,7 +31,7 @@ def test_the_documented_receiver_has_fifteen_lines_and_verifies(renderer: Render
     exec("\n".join(lines), names)
     names["Receiver"].log_message = lambda *_: None
     with HTTPServer(("127.0.0.1", 0), names["Receiver"]) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
 

@@ -279,7 +279,7 @@ def test_a_server_without_a_usable_log_in_method_needs_a_person(renderer: Render
                 )
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         channel = SmtpChannel(
             host="127.0.0.1", port=server.server_address[1], security=MailSecurity.NONE, renderer=renderer,
             sender="balances@example.com", username="bot", password="geheim", timeout=timedelta(seconds=5),

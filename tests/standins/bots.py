@@ -137,7 +137,7 @@ def serving(service: Service) -> Iterator[Service]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         scheme = "json" if service.kind == "apprise" else "http"
         service.url = f"{scheme}://127.0.0.1:{server.server_port}/hook?access_token=HIDDEN"
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield service
         server.shutdown()
