@@ -215,7 +215,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     options.add_argument("--wallets", type=int, default=300)
-    options.add_argument("--every", type=int, default=2, help="seconds")
+    options.add_argument("--every", type=float, default=2, help="seconds; also parts of one")
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--keep", type=Path, help="where the log and an SQLite database stay")
@@ -230,7 +230,7 @@ def main() -> int:
             url_of(Path(name).absolute()),
             seed=chosen.seed,
             num_wallets=chosen.wallets,
-            every=f"{chosen.every}s",
+            every=chosen.every,
             sections=sections,
         ) as deployment,
     ):
@@ -254,7 +254,7 @@ def main() -> int:
             time.sleep(1)  # deliveries in doubt are searched for after a minute, and deleted
             result = reconcile(deployment)
         traces = [line for line in deployment.log() if "trace" in line or "output" in line]
-    print(f"{chosen.database}, {chosen.wallets} wallets every {chosen.every} s, {chosen.minutes:g} minutes")
+    print(f"{chosen.database}, {chosen.wallets} wallets every {chosen.every:g} s, {chosen.minutes:g} minutes")
     for what, times in sorted(day.happened.items()):
         print(f"  {times:4} {what}")
     report(samples)

@@ -27,7 +27,7 @@ from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.tables import alerts, deliveries, wallets
 from tests.crash import driver
-from tests.crash.driver import BOUNDARY_PORT, CLOCK
+from tests.crash.driver import BOUNDARY_PORT, CLOCK, EVERY
 from tests.crash.episodes import Episodes, Level
 from tests.crash.interruptions import BoundaryServer, Interrupter, InterruptionKind
 from tests.crash.standins import RequestBoundaries, WatchedJsms, WatchedMail, WatchedSlack
@@ -67,12 +67,13 @@ class Deployment:
         remind_every: str = "0s",
         frozen_for: tuple[float, float] = _LONGER_THAN_LEASE,
         num_wallets: int = NUM_WALLETS,
-        every: str = "1s",
+        every: float = 1.0,
         sections: str = "",
     ) -> None:
         """`folder` is empty; several replicas need PostgreSQL. `frozen_for` is in seconds, from and to.
 
-        `sections` are added to the configuration.
+        A wallet is read every so many seconds, also below the second that the configuration allows. `sections` are added
+        to the configuration.
         """
         self._every = every
         self._sections = sections
@@ -135,8 +136,8 @@ class Deployment:
 [database]
 url = "{self._url}"
 [poll]
-every = "{self._every}"
-fastest = "{self._every}"
+every = "{max(1, round(self._every))}s"
+fastest = "{max(1, round(self._every))}s"
 timeout = "5s"
 stale_after = "1h"
 [alerts]
@@ -171,6 +172,8 @@ apps = [
     def start(self, *, watched: bool = True) -> None:
         """Start every process that isn't running; a watched one reports its boundaries, and starts quicker."""
         environment = {"PYTHONPATH": str(_ROOT), BOUNDARY_PORT: str(self._boundaries.port)}
+        if self._every < 1:
+            environment[EVERY] = str(self._every)
         for number, process in enumerate(self._processes):
             if process is None or not process.is_alive():
                 clock = {CLOCK: str(self._clock_of(number))}

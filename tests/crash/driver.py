@@ -22,11 +22,15 @@ from sqlalchemy.pool import Pool
 
 from balancebot.cli import daemon, main
 from balancebot.clock import SystemClock
+from balancebot.config import PollConfig
+from balancebot.domain.next_reading import PollIntervals
 
 BOUNDARY_PORT = "CRASH_BOUNDARY_PORT"
 """The environment variable with the port of the tests' `BoundaryServer`."""
 CLOCK = "CRASH_CLOCK"
 """The environment variable with the name of a file that contains by how many seconds the clock is wrong."""
+EVERY = "CRASH_EVERY"
+"""The environment variable with the seconds between two readings of a wallet, if less than the configuration allows."""
 _DATABASE = "balancebot.store.database"
 _LAST_CHECK = "holds_claim"
 """The only read whose end is reported: a process that freezes after it may still send what another has claimed."""
@@ -89,6 +93,16 @@ def _transaction_of(frame: FrameType | None) -> str | None:
     return None
 
 
+def _read_every(interval: timedelta) -> None:
+    """Read wallets more often than the configuration allows."""
+
+    def intervals(config: PollConfig) -> PollIntervals:
+        return PollIntervals(every=interval, fastest=interval, stale_after=config.stale_after)
+
+    PollConfig.intervals = property(intervals)  # type: ignore[assignment, method-assign]
+    daemon._TICK = interval / 2
+
+
 def start(folder: Path, environment: Mapping[str, str], output: Connection, *, watched: bool) -> None:
     """Run the product in this process, which was forked for it. One that isn't watched starts as an operator starts it.
 
@@ -102,4 +116,6 @@ def start(folder: Path, environment: Mapping[str, str], output: Connection, *, w
         os.execv(sys.executable, [sys.executable, "-m", "balancebot", "run"])
     BoundaryReporter(int(environment[BOUNDARY_PORT])).install()
     daemon.SystemClock = WrongClock  # type: ignore[assignment, attr-defined] # where the daemon gets its clock from
+    if EVERY in environment:
+        _read_every(timedelta(seconds=float(environment[EVERY])))
     sys.exit(main(["run"]))
