@@ -18,6 +18,7 @@ from balancebot.domain.message import (
     with_members,
 )
 from balancebot.domain.routing import Destination
+from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Severity
 from tests.messages import alert_message, changed
 
@@ -147,6 +148,20 @@ def test_a_balance_lasts_as_long_as_it_does_at_the_rate_of_the_spike(
     spike = SpikeMeasurement(messages=messages, expected=1.0, since=NOON, until=until)
 
     assert spike.lasts(balance) == (None if lasts is None else timedelta(hours=lasts))
+
+
+@pytest.mark.parametrize(
+    ("recovering", "short_of", "closed_at"),
+    [
+        (True, ((LimitColumn.WARNING_BELOW, 20.0),), None),
+        (False, (), None),
+        (False, ((LimitColumn.WARNING_BELOW, 20.0),), NOON),
+    ],
+)
+def test_an_open_alert_is_recovering_while_only_the_margin_is_missing(
+    recovering: bool, short_of: tuple[tuple[LimitColumn, float], ...], closed_at: datetime | None
+) -> None:
+    assert recovering == changed(_message(OPENED), short_of=short_of, closed_at=closed_at).is_recovering
 
 
 @pytest.mark.parametrize("cause", ["silenced", "acknowledged", "grouped", "waiting", "flapping"])

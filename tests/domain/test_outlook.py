@@ -56,6 +56,12 @@ def kinds(standing: BalanceStanding) -> list[str]:
     return [prediction.kind.value for prediction in outlooks(standing)]
 
 
+def test_only_what_leads_to_a_notification_alerts():
+    assert [True, False] == [
+        Outlook(kind=kind).alerts for kind in (OutlookKind.EMPTIES, OutlookKind.RECOVERS)
+    ]
+
+
 def test_each_limit_is_expected_when_usage_reaches_it():
     assert [
         (LimitColumn.WARNING_BELOW, NOW + timedelta(days=8)),

@@ -29,6 +29,8 @@ def same(left: UseWindow, right: UseWindow | None) -> bool:
 
 def test_a_window_drops_usage_older_than_35_days() -> None:
     window = empty_window(100).moved_to(1000, [(999, 7, 3600.0), (999 - WINDOW_HOURS, 5, 3600.0)])
+    oldest = window.moved_to(1000, [(1000 - WINDOW_HOURS, 5, 3600.0)])
+    assert [5, 7] == oldest.use[[0, -1]].tolist()
     later = window.moved_to(1002, [(1000, 2, 1800.0)])
     assert [7, 2, 0] == later.use[-3:].tolist()
     assert [1.0, 0.5, 0.0] == later.exposure[-3:].tolist()
