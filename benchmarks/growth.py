@@ -29,7 +29,7 @@ PER_HOUR = 12
 ROWS = 20
 """How many rows are printed."""
 MOST_GROWTH = 0.02
-FULL, LOW, TOP_UP = 200_000, 8_000, 150_000
+FULL, LOW, TOP_UP = 30_000, 8_000, 30_000
 MESSAGES_A_CYCLE = 40
 
 
@@ -99,7 +99,9 @@ def cycle(world: World, number: int) -> None:
                 pass
     for channel in (world.slack, world.mail):
         channel.requests.clear()
-        del channel.messages[:-50]
+        del channel.messages[:-20]
+        for message in channel.messages:
+            message.edits.clear()
     world.source.requests.clear()
     world.clock.at += EVERY
 
