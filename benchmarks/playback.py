@@ -5,6 +5,7 @@ Messages go over HTTP to the Slack stand-in of the tests and are printed as thei
 """
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -261,10 +262,11 @@ def stage(
     say: Callable[[str], None] = print,
     zone: str = "Asia/Shanghai",
     more: str = "",
+    migrated: Path | None = None,
 ) -> Iterator[Stage]:
     """Set a stage: an account `acme` with a shared pool and these apps, whose bot has read nothing yet.
 
-    `more` are further sections of the configuration.
+    `more` are further sections of the configuration, `migrated` an empty database file with every table to copy.
     """
     with tempfile.TemporaryDirectory(prefix="balancebot-play-") as folder, SlackStandIn() as slack:
         slack.add_channel("ops-alerts")
@@ -277,6 +279,8 @@ def stage(
         settings = load(path, environ={}, resolve_secrets=True)
         if not isinstance(settings, Settings):
             raise RuntimeError("; ".join(map(str, settings)))
+        if migrated is not None:
+            shutil.copyfile(migrated, Path(folder) / "balancebot.db")
         database = Database(f"sqlite:///{folder}/balancebot.db")
         database.upgrade()
         clock = HandClock(now)

@@ -4,8 +4,9 @@ Usage has no random numbers, so that every figure is the same on every machine.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -110,20 +111,27 @@ class Story:
 
 
 @contextmanager
-def day(
+def new_story(
     begins: datetime,
+    *,
     language: str,
     say: Callable[[str], None],
-    *,
+    migrated: Path,
     left: int,
     per_day: float = 900.0,
     pool: int | None = None,
     more: str = "",
 ) -> Iterator[Story]:
-    """Yield a new story. `more` are further sections of the configuration."""
+    """Yield a story in a copy of the database file `migrated`. `more` are further sections of the configuration."""
     zone = str(begins.tzinfo)
-    with stage(["shop"], begins, language=language, say=say, zone=zone, more=more) as played:
+    with stage(
+        ["shop"], begins, language=language, say=say, zone=zone, more=more, migrated=migrated
+    ) as played:
         yield Story(played, begins, language=language, left=left, per_day=per_day, pool=pool)
+
+
+NewStory = Callable[..., AbstractContextManager[Story]]
+"""`new_story` with a language, a reader and a database."""
 
 
 def whole_messages(rate: np.ndarray) -> np.ndarray:
@@ -145,10 +153,10 @@ below = "critical"
 """
 
 
-def clock_set_forward(language: str, say: Callable[[str], None]) -> None:
+def clock_set_forward(new_story: NewStory) -> None:
     """At 02:00 it is 03:00: an app runs low in quiet hours, and is drained across the change."""
     begins = datetime(2026, 3, 28, 21, tzinfo=BERLIN)
-    with day(begins, language, say, more=QUIET, left=6_650) as story:
+    with new_story(begins, more=QUIET, left=6_650) as story:
         story.sends(4_800, at=3.5, for_hours=2.5)
         story.knows_the_past()
         story.until(4.75, every=STEP)
@@ -157,10 +165,10 @@ def clock_set_forward(language: str, say: Callable[[str], None]) -> None:
         story.looks()
 
 
-def clock_set_back(language: str, say: Callable[[str], None]) -> None:
+def clock_set_back(new_story: NewStory) -> None:
     """The hour from 02:00 on comes twice: an app runs out in this night, and is topped up."""
     begins = datetime(2026, 10, 24, 21, tzinfo=BERLIN)
-    with day(begins, language, say, left=112) as story:
+    with new_story(begins, left=112) as story:
         story.knows_the_past()
         story.looks()
         story.until(11)
@@ -169,9 +177,9 @@ def clock_set_back(language: str, say: Callable[[str], None]) -> None:
         story.until(12)
 
 
-def idle(language: str, say: Callable[[str], None]) -> None:
+def idle(new_story: NewStory) -> None:
     """An app that sends nothing for weeks, then a single message."""
-    with day(FRIDAY, language, say, left=5_000, per_day=0.0) as story:
+    with new_story(FRIDAY, left=5_000, per_day=0.0) as story:
         story.sends(1, at=2)
         story.knows_the_past()
         story.until(1)
@@ -180,9 +188,9 @@ def idle(language: str, say: Callable[[str], None]) -> None:
         story.looks()
 
 
-def limit_edited(language: str, say: Callable[[str], None]) -> None:
+def limit_edited(new_story: NewStory) -> None:
     """Finance loosens a limit while its alert is open, tightens it again, and switches it off."""
-    with day(FRIDAY, language, say, left=20_050, pool=0) as story:
+    with new_story(FRIDAY, left=20_050, pool=0) as story:
         story.limits(warning_below="20000", critical_below="5000", warning_days="off", critical_days="off")
         story.knows_the_past()
         story.until(2)
@@ -195,9 +203,9 @@ def limit_edited(language: str, say: Callable[[str], None]) -> None:
         story.looks()
 
 
-def acknowledged_while_it_escalates(language: str, say: Callable[[str], None]) -> None:
+def acknowledged_while_it_escalates(new_story: NewStory) -> None:
     """A warning is acknowledged in time; it worsens, nobody answers, it escalates, and is acknowledged then."""
-    with day(FRIDAY, language, say, more=ESCALATION, left=2_010, pool=0) as story:
+    with new_story(FRIDAY, more=ESCALATION, left=2_010, pool=0) as story:
         story.limits(
             warning_below="2000", critical_below="1900", warning_days="off", critical_days="off",
             note="call the shop team",
@@ -211,9 +219,9 @@ def acknowledged_while_it_escalates(language: str, say: Callable[[str], None]) -
         story.looks()
 
 
-def first_hours(language: str, say: Callable[[str], None]) -> None:
+def first_hours(new_story: NewStory) -> None:
     """A new app whose only usage is one drain in its first hour; then it is used as usual."""
-    with day(FRIDAY + timedelta(minutes=40), language, say, left=100_000) as story:
+    with new_story(FRIDAY + timedelta(minutes=40), left=100_000) as story:
         story.usage[: story.step(4)] = 0
         story.sends(77_000, at=0.5)
         story.stage.reads()
@@ -222,9 +230,9 @@ def first_hours(language: str, say: Callable[[str], None]) -> None:
             story.looks()
 
 
-def newsletter(language: str, say: Callable[[str], None]) -> None:
+def newsletter(new_story: NewStory) -> None:
     """Every Thursday a newsletter of 12,000, and hardly anything else."""
-    with day(FRIDAY, language, say, left=44_000, per_day=577.0) as story:
+    with new_story(FRIDAY, left=44_000, per_day=577.0) as story:
         for week in range(-3, 2):
             story.sends(12_000, at=week * 168 + 145, for_hours=1)
         story.knows_the_past()
@@ -234,9 +242,9 @@ def newsletter(language: str, say: Callable[[str], None]) -> None:
         story.looks()
 
 
-def tenfold(language: str, say: Callable[[str], None]) -> None:
+def tenfold(new_story: NewStory) -> None:
     """Usage becomes ten times as high for good; the spike is acknowledged, and little is left in the end."""
-    with day(FRIDAY, language, say, left=30_000, pool=0) as story:
+    with new_story(FRIDAY, left=30_000, pool=0) as story:
         story.usage[story.step(1) :] *= 10
         story.knows_the_past()
         story.until(1.5, every=STEP)
