@@ -14,7 +14,7 @@ from balancebot.domain.balance import Absent, Category, Reading
 from balancebot.domain.usage import HOURS_PER_DAY
 from balancebot.store import packing, usage, use_totals
 from balancebot.store.tables import daily_use, hourly_use
-from balancebot.store.types import chunked
+from balancebot.store.types import MOST_IN_ONE
 from balancebot.store.usage import Used, UseRow
 
 _LOOK_BACK = 1, 6, 48
@@ -103,21 +103,18 @@ def _read_in(
     for reading in (table.c[category.value] for category in Category):
         seen_at = case((reading.is_not(None), at))
         columns += [func.min(seen_at), func.max(seen_at), func.count(reading)]
-    for ids in chunked(wallet_ids):
-        counted = (
-            select(table.c.wallet_id, *columns)
-            .where(at >= since, at < until, table.c.wallet_id.in_(ids))
-            .group_by(table.c.wallet_id)
-        )
-        for wallet_id, *values in conn.execute(counted):
-            for category, first, last, count in zip(
-                Category, values[::3], values[1::3], values[2::3], strict=True
-            ):
-                if count:
-                    yield (
-                        (wallet_id, category),
-                        HoursRead(first * width, (last + 1) * width - 1, count * width),
-                    )
+    counted = select(table.c.wallet_id, *columns).where(at >= since, at < until).group_by(table.c.wallet_id)
+    if len(wallet_ids) <= MOST_IN_ONE:  # of more wallets, each statement would read all rows of the span
+        counted = counted.where(table.c.wallet_id.in_(wallet_ids))
+    wanted = set(wallet_ids)
+    for wallet_id, *values in conn.execute(counted):
+        if wallet_id not in wanted:
+            continue
+        for category, first, last, count in zip(
+            Category, values[::3], values[1::3], values[2::3], strict=True
+        ):
+            if count:
+                yield (wallet_id, category), HoursRead(first * width, (last + 1) * width - 1, count * width)
 
 
 def first_values(

@@ -1,9 +1,13 @@
 """Booked usage adds up by hour, and by day once it is old."""
 
+import pytest
+
 from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
-from balancebot.store import usage, use_totals
+from balancebot.store import statements, usage, use_totals
 from balancebot.store.database import Database
+from balancebot.store.statements import HoursRead
+from balancebot.store.types import MOST_IN_ONE
 from balancebot.store.usage import Used, UseRow
 
 POOL = WalletName("acme")
@@ -60,6 +64,16 @@ def test_totals_are_per_wallet_and_within_the_range(database: Database) -> None:
         1: (NOTHING, Used(2), NOTHING, NOTHING),
         2: (NOTHING, Used(4), NOTHING, NOTHING),
     } == found
+
+
+@pytest.mark.parametrize("asked", [1, MOST_IN_ONE + 1])
+def test_a_statement_counts_the_hours_of_the_asked_wallets_only(database: Database, asked: int) -> None:
+    with database.write() as conn:
+        for hour in (1, 2):
+            usage.add(conn, IDS, {}, {wallet: Seen(hour * 3600, Readings(voice=9)) for wallet in IDS})
+        wallet_ids = [IDS[POOL], *range(10, 9 + asked)]
+        _, read = statements.totals(conn, wallet_ids, since=0, until=4)
+    assert {(IDS[POOL], Category.VOICE): HoursRead(1, 2, 2)} == read
 
 
 def test_old_hours_become_days_one_day_at_a_time(database: Database) -> None:
