@@ -206,7 +206,7 @@ RUNS = (
                 "disk per wallet and year, 5-minute readings",
                 r"^disk per wallet and year, packed: ([\d.]+)",
                 "{:.2f} MB",
-                "≤ 0.3 MB",
+                "≤ 0.2 MB",
                 "in rows: {:.2f} MB",
                 r"^disk per wallet and year, in rows: ([\d.]+)",
             ),

@@ -296,7 +296,8 @@ def hours_read(day: packing.WalletDay) -> Iterator[tuple[Category, Sequence[int]
             hours = day.times
             if None in column:
                 hours = [hour for hour, reading in zip(hours, column, strict=True) if reading is not None]
-            yield category, hours
+            if hours:
+                yield category, hours
 
 
 _READING_INDEX = {category: COLUMN[category.value] for category in Category}

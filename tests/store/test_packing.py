@@ -47,6 +47,7 @@ some_use = st.builds(
 )
 
 
+ALL_READ = Readings(5, 5, 5, 5), (Used(),) * 4
 NOTHING_USED = Readings(*[Absent.UNREAD] * 4), (Used(0, 0, 0, 0, 0, 0, 0),) * 4
 
 
@@ -115,6 +116,9 @@ def test_every_packed_reading_is_read_back_exactly(
     )
 )
 @example({(HOUR - 50 * 24 + 5, 2): NOTHING_USED})  # the requested hours begin later on the same day
+@example(
+    {(HOUR - 58 * 24 + 2, 1): ALL_READ, (HOUR - 58 * 24 + 4, 1): NOTHING_USED}
+)  # and it was read only before
 def test_every_packed_hour_is_read_back_exactly(
     database: Database, rows: dict[tuple[int, int], tuple[Readings, tuple[Used, Used, Used, Used]]]
 ) -> None:
