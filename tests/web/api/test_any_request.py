@@ -4,7 +4,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from balancebot.web.api.budget import RequestBudget
@@ -64,6 +64,7 @@ def requests(draw: st.DrawFn) -> tuple[ApiRoute, str, dict[str, Any]]:
 
 @settings(max_examples=200)
 @given(request_=requests())
+@example(request_=(next(route for route in ROUTES if route.path == "/alerts/{id}"), "/alerts/%2F", {}))
 def test_any_request_gets_a_described_answer(
     firm: Desk, finance: Program, request_: tuple[ApiRoute, str, dict[str, Any]]
 ) -> None:
