@@ -25,7 +25,7 @@ from balancebot.store import (
     users,
 )
 from balancebot.store.database import Database
-from balancebot.store.packing import Packed
+from balancebot.store.packed_day import Packed
 
 _SNAPSHOTS = 20_000
 _NOTIFICATIONS = 1_000

@@ -4,145 +4,36 @@ A row in the table takes precedence over the packed day. To change a row of a pa
 again later. `history/prune.py` decides when days are packed.
 """
 
-import zlib
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate, repeat
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
-    Table,
     and_,
     delete,
     func,
     select,
     tuple_,
-    type_coerce,
 )
 
+from balancebot.store.packed_day import Packed, Row, WalletDay, decode, encode, raw, within, without
 from balancebot.store.types import (
     BOOKING,
     MOST_IN_ONE,
-    ReadingColumn,
     chunked,
     insert_into,
     take_lock,
     upsert,
 )
 
-Row = tuple[Any, ...]
-"""Time, wallet id, then the columns as the database has them: a reading is a number, -1 or None."""
 _FEW = 20_000
 """Up to this many days of wallets are looked up one by one. For more, the days of all wallets are read."""
 _ROWS_AT_ONCE = 300_000
 _UNPACKED_AT_ONCE = 200
 _END = 2**31 - 1
 """Later than any hour."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A table of rows by time and wallet, and the table of its packed days."""
-
-    rows: Table
-    days: Table
-    per_day: int
-    """A day in the unit of the rows' time: seconds or hours."""
-    columns: tuple[Column[Any], ...]
-    """Time and wallet id first; the order is part of what is stored."""
-    of_readings: tuple[int, ...] = field(init=False)
-    """The positions of the columns of readings among those after time and wallet id."""
-
-    def __post_init__(self) -> None:
-        """Find the columns of readings once: this takes longer than unpacking a day."""
-        after = enumerate(self.columns[2:])
-        found = tuple(index for index, column in after if isinstance(column.type, ReadingColumn))
-        object.__setattr__(self, "of_readings", found)
-
-    @property
-    def time(self) -> Column[Any]:
-        """The column of the time."""
-        return self.columns[0]
-
-
-def raw(column: Column[Any]) -> ColumnElement[Any]:
-    """Return a column whose readings come as they are stored."""
-    if isinstance(column.type, ReadingColumn):
-        return type_coerce(column, BigInteger).label(column.name)
-    return column
-
-
-@dataclass(frozen=True, slots=True)
-class WalletDay:
-    """The requested part of a packed day, by columns."""
-
-    wallet_id: int
-    times: Sequence[int]
-    columns: Sequence[Sequence[int | None] | None]
-    """After time and wallet id; None for a column that is empty."""
-
-    def rows(self) -> Iterator[Row]:
-        """Yield them row by row, oldest first."""
-        columns = (repeat(None) if column is None else column for column in self.columns)
-        return zip(self.times, repeat(self.wallet_id), *columns)
-
-
-def _encode(packed: Packed, day: int, rows: Sequence[Row]) -> bytes:
-    """Return the encoded rows of one wallet and day, which must be in order of time.
-
-    Times and readings are stored as differences: most are small and similar, so they compress well.
-    """
-    times, _, *values = zip(*rows, strict=True)
-    columns: list[list[int | None] | None] = [list(_steps(times, day * packed.per_day))]
-    for column, kept in zip(packed.columns[2:], values, strict=True):
-        if kept.count(None) == len(kept):
-            columns.append(None)
-        elif isinstance(column.type, ReadingColumn):
-            columns.append(list(_steps(kept, 0)))
-        else:
-            columns.append(list(kept))
-    return zlib.compress(msgspec.msgpack.encode(columns), 9)
-
-
-def _decode(packed: Packed, day: int, wallet_id: int, data: bytes) -> WalletDay:
-    try:
-        steps, *columns = _DECODER.decode(zlib.decompress(data))
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if len(columns) != len(packed.columns) - 2:
-        raise ValueError(f"{len(columns)} columns instead of {len(packed.columns) - 2}")
-    for index in packed.of_readings:
-        if changes := columns[index]:
-            columns[index] = _sums(changes, 0)
-    return WalletDay(wallet_id, _sums(steps or [], day * packed.per_day), columns)
-
-
-_DECODER = msgspec.msgpack.Decoder(list[list[int | None] | None])
-
-
-def _steps(values: Iterable[int | None], last: int) -> Iterator[int | None]:
-    for value in values:
-        if value is None:
-            yield None
-        else:
-            yield value - last
-            last = value
-
-
-def _sums(steps: Sequence[int | None], before: int) -> list[Any]:
-    """Return the values of which `steps` are the differences; None stays None."""
-    if None not in steps:  # almost always, and quick
-        return list(accumulate(steps, initial=before))[1:]
-    values = accumulate((step for step in steps if step is not None), initial=before)
-    next(values)
-    return [None if step is None else next(values) for step in steps]
 
 
 def first_day(conn: Connection, packed: Packed, *, since: int = 0) -> int | None:
@@ -173,7 +64,7 @@ def wallet_days(
     until = min(until, days.stop * packed.per_day)
     in_table = keys(conn, packed, since=since, until=until, wallet_ids=wallet_ids)
     for found in _wallet_days(conn, packed, days, range(since, until), wallet_ids):
-        only_packed = _without(found, in_table) if in_table else found
+        only_packed = without(found, in_table) if in_table else found
         if only_packed.times:
             yield only_packed
 
@@ -199,15 +90,6 @@ def keys(
     return {(time, wallet_id) for time, wallet_id in conn.execute(wanted)}
 
 
-def _without(found: WalletDay, keys: Collection[tuple[int, int]]) -> WalletDay:
-    kept = [index for index, time in enumerate(found.times) if (time, found.wallet_id) not in keys]
-    return WalletDay(
-        found.wallet_id,
-        [found.times[index] for index in kept],
-        [None if column is None else [column[index] for index in kept] for column in found.columns],
-    )
-
-
 def _wallet_days(
     conn: Connection,
     packed: Packed,
@@ -225,19 +107,10 @@ def _wallet_days(
     for statement in statements:
         for day, wallet_id, data in conn.execute(statement):
             if among is None or wallet_id in among:
-                found = _decode(packed, day, wallet_id, data)
+                found = decode(packed, day, wallet_id, data)
                 begin, end = day * packed.per_day, (day + 1) * packed.per_day
                 whole = span.start <= begin and end <= span.stop
-                yield found if whole else _within(found, span)
-
-
-def _within(found: WalletDay, span: range) -> WalletDay:
-    first, last = (bisect_left(found.times, edge) for edge in (span.start, span.stop))
-    return WalletDay(
-        found.wallet_id,
-        found.times[first:last],
-        [None if column is None else column[first:last] for column in found.columns],
-    )
+                yield found if whole else within(found, span)
 
 
 def rows(
@@ -329,7 +202,7 @@ def _put_back(conn: Connection, packed: Packed, which: ColumnElement[bool]) -> N
     statement = insert_into(conn, packed.rows).on_conflict_do_nothing()
     found = conn.execute(select(c.day, c.wallet_id, c.data).where(which)).all()
     for day, wallet_id, data in found:
-        values = _decode(packed, day, wallet_id, data).rows()
+        values = decode(packed, day, wallet_id, data).rows()
         conn.execute(statement, [dict(zip(names, row, strict=True)) for row in values])
 
 
@@ -366,7 +239,7 @@ def pack(conn: Connection, packed: Packed, day: int, of_wallets: Mapping[int, Se
     take_lock(conn, BOOKING)
     c = packed.days.c
     before: dict[int, WalletDay] = {
-        wallet_id: _decode(packed, day, wallet_id, data)
+        wallet_id: decode(packed, day, wallet_id, data)
         for ids in chunked(of_wallets)
         for wallet_id, data in conn.execute(
             select(c.wallet_id, c.data).where(c.day == day, c.wallet_id.in_(ids))
@@ -378,7 +251,7 @@ def pack(conn: Connection, packed: Packed, day: int, of_wallets: Mapping[int, Se
         if wallet_id in before:
             by_time = {row[0]: row for row in (*before[wallet_id].rows(), *new)}
             whole = [by_time[time] for time in sorted(by_time)]
-        data = _encode(packed, day, whole)
+        data = encode(packed, day, whole)
         values.append({"day": day, "wallet_id": wallet_id, "num_rows": len(whole), "data": data})
     conn.execute(upsert(conn, packed.days, "num_rows", "data"), values)
 
@@ -452,7 +325,7 @@ def damaged(conn: Connection, packed: Packed) -> Iterator[tuple[int, int]]:
     wanted = select(c.day, c.wallet_id, c.num_rows, c.data).order_by(c.day, c.wallet_id)
     for day, wallet_id, num_rows, data in conn.execute(wanted.execution_options(yield_per=500)):
         try:
-            times = _decode(packed, day, wallet_id, data).times
+            times = decode(packed, day, wallet_id, data).times
         except (msgspec.MsgspecError, ValueError, TypeError):
             times = ()
         if len(times) != num_rows or any(time // packed.per_day != day for time in times):

@@ -26,6 +26,7 @@ from balancebot.domain.sentence import Sentence
 from balancebot.domain.usage import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
 from balancebot.store import packing, types, usage
+from balancebot.store.packed_day import Packed, Row
 from balancebot.store.tables import hourly_use, packed_snapshots, snapshots, wallets
 from balancebot.store.types import chunked, insert_into, upsert
 
@@ -160,9 +161,7 @@ def _execute(conn: Connection, statement: Update, read: Iterable[tuple[int, Read
 
 
 _KEY = ("observed_at", "wallet_id")
-PACKED = packing.Packed(
-    snapshots, packed_snapshots, per_day=SECONDS_PER_DAY, columns=tuple(snapshots.columns)
-)
+PACKED = Packed(snapshots, packed_snapshots, per_day=SECONDS_PER_DAY, columns=tuple(snapshots.columns))
 
 
 class SnapshotRow(NamedTuple):
@@ -344,6 +343,6 @@ def _values(row: SnapshotRow) -> dict[str, object]:
     return {"observed_at": row.at, "wallet_id": row.wallet_id, **row.readings._asdict()}
 
 
-def _snapshot(row: packing.Row) -> SnapshotRow:
+def _snapshot(row: Row) -> SnapshotRow:
     at, wallet_id, *readings = row
     return SnapshotRow(at, wallet_id, Readings(*map(types.to_reading, readings)))

@@ -34,6 +34,7 @@ from balancebot.domain.balance import (
 )
 from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.store import packing
+from balancebot.store.packed_day import Packed, Row, WalletDay, raw
 from balancebot.store.tables import daily_use, hourly_use, packed_hours
 from balancebot.store.types import BOOKING, chunked, insert_in, insert_into, take_lock, to_reading
 
@@ -96,7 +97,7 @@ def _in_order(table: Table) -> list[Column[Any]]:
     ]
 
 
-PACKED = packing.Packed(hourly_use, packed_hours, per_day=HOURS_PER_DAY, columns=tuple(_in_order(hourly_use)))
+PACKED = Packed(hourly_use, packed_hours, per_day=HOURS_PER_DAY, columns=tuple(_in_order(hourly_use)))
 COLUMN = {column.name: index for index, column in enumerate(PACKED.columns[2:])}
 """The positions of the columns in a packed day."""
 _FOLDED_AT_ONCE = 500
@@ -143,7 +144,7 @@ def add_days(conn: Connection, booked: Mapping[int, Mapping[Category, tuple[int,
 
     Only usage, exposure and what came after the last reading: there is no reading within such days.
     """
-    of_days: dict[int, dict[int, list[packing.Row]]] = {}
+    of_days: dict[int, dict[int, list[Row]]] = {}
     for wallet_id, of_wallet in booked.items():
         columns: dict[tuple[int, str], list[int | None]] = {}
         for category, (first, parts) in of_wallet.items():
@@ -155,7 +156,7 @@ def add_days(conn: Connection, booked: Mapping[int, Mapping[Category, tuple[int,
                 columns[first + number, after] = [part.after or None for part in hours]
         for day in {day for day, _ in columns}:
             times = range(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
-            whole = packing.WalletDay(wallet_id, times, [columns.get((day, name)) for name in COLUMN])
+            whole = WalletDay(wallet_id, times, [columns.get((day, name)) for name in COLUMN])
             of_days.setdefault(day, {})[wallet_id] = list(whole.rows())
     for day, of_wallets in of_days.items():
         packing.pack(conn, PACKED, day, of_wallets)
@@ -212,7 +213,7 @@ def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list
     """Return one wallet's days in `[since, until)`, oldest first; a day exists only after its hours were merged."""
     c = daily_use.c
     wanted = (
-        select(*map(packing.raw, _in_order(daily_use)))
+        select(*map(raw, _in_order(daily_use)))
         .where(c.wallet_id == wallet_id, c.day >= since, c.day < until)
         .order_by(c.day)
     )
@@ -271,7 +272,7 @@ def use_since(
             select(
                 hourly_use.c.wallet_id,
                 hourly_use.c.hour,
-                *(packing.raw(hourly_use.c[name]) for name in names),
+                *(raw(hourly_use.c[name]) for name in names),
             )
             .where(hourly_use.c.hour >= hour, hourly_use.c.wallet_id.in_(ids))
             .order_by(hourly_use.c.hour)
@@ -289,7 +290,7 @@ def _use_of(
             yield wallet_id, category, at, use or 0, exposure or 0
 
 
-def hours_read(day: packing.WalletDay) -> Iterator[tuple[Category, Sequence[int]]]:
+def hours_read(day: WalletDay) -> Iterator[tuple[Category, Sequence[int]]]:
     """Yield each category that was read in a packed day, with the hours in which it was."""
     for category, index in _READING_INDEX.items():
         if column := day.columns[index]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import OperationalError
 
 from balancebot.store import packing
+from balancebot.store.packed_day import WalletDay
 from balancebot.store.tables import daily_use, hourly_use
 from balancebot.store.usage import ADDED, COLUMN, PACKED, ZERO, Used, in_categories
 
@@ -39,7 +40,7 @@ def of_hours(
     return {wallet_id: in_categories(values) for wallet_id, values in sums.items()}
 
 
-def add_day(sums: dict[int, list[int]], day: packing.WalletDay) -> None:
+def add_day(sums: dict[int, list[int]], day: WalletDay) -> None:
     """Add a packed day to the totals of its wallet, which are in the order of `ADDED`."""
     of_wallet = sums.get(day.wallet_id)
     if of_wallet is None:

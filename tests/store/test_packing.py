@@ -17,7 +17,7 @@ from balancebot.history.prune import pack, prune
 from balancebot.store import packing, readings, statements, usage, use_totals, wallets
 from balancebot.store.backup import find_faults
 from balancebot.store.database import Database
-from balancebot.store.packing import Packed
+from balancebot.store.packed_day import Packed
 from balancebot.store.readings import SnapshotRow
 from balancebot.store.tables import hourly_use, packed_hours, packed_snapshots, snapshots
 from balancebot.store.usage import Used, UseRow
