@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SENDS_RUN_LATE = timedelta(hours=3)
 """How long after its end a planned send may still explain the usage since a model was fitted."""
 _JUST_BEGUN = 2.0
-"""In hours of exposure since its first usage: so young is universal quota whose usage isn't yet known as its own."""
+"""For this many hours of exposure after its first usage, that of universal quota may belong to an empty category."""
 
 Balance: TypeAlias = tuple[int, Category]
 """A wallet's id and a category."""

@@ -89,11 +89,11 @@ class MakeStatements:
         )
         now_hour = int(now.timestamp() // SECONDS_PER_HOUR) + 1
         spans = [part for part in spans if part.start < now_hour]
-        of_spans = _StatementLines(conn, members, owners, span, now_hour).of(spans, by)
+        lines_of_spans = _StatementLines(conn, members, owners, span, now_hour).of(spans, by)
         if by is StatementBy.DAY:
-            lines, doubtful = _summed_days(of_spans)
+            lines, doubtful = _summed_days(lines_of_spans)
         else:
-            lines = with_equal_moves([line for of_span in of_spans for line in of_span])
+            lines = with_equal_moves([line for of_span in lines_of_spans for line in of_span])
             doubtful = sum(line.doubtful for line in lines)
         totals = summed(lines, None)
         accounts = None if account is None else [account]

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from balancebot.store import packing
 from balancebot.store.packed_day import WalletDay
-from balancebot.store.tables import daily_use, hourly_use
+from balancebot.store.tables import hourly_use
 from balancebot.store.usage import ADDED, COLUMN, PACKED, ZERO, Used, in_categories
 
 _HALF = 2**31
@@ -67,14 +67,8 @@ _MOVED_OUT = tuple(
 """In rows of older versions, only the sign of `transferred` shows what was moved out."""
 
 
-def of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return the totals of each wallet (by id) in the merged days of `[since, until)`."""
-    sums = of_rows(conn, daily_use, since=since, until=until)
-    return {wallet_id: in_categories(values) for wallet_id, values in sums.items()}
-
-
 def of_rows(conn: Connection, table: Table, *, since: int, until: int) -> dict[int, list[int]]:
-    """Return the totals of each wallet in the rows `[since, until)` of a table, in the order of `ADDED`."""
+    """Return the totals of each wallet (by id) in the rows `[since, until)` of a table, in the order of `ADDED`."""
     span = {"since": since, "until": until}
     try:
         rows = conn.execute(_summing(table), span).all()

@@ -128,7 +128,7 @@ class Guard:
         if length is not None and not (length.isdecimal() and len(length) < 16 and int(length) <= limit):
             return _refused(path, 413, "the request is too large")
         if is_for_api(path) and path.endswith("/"):
-            # the router would redirect it, as it does for pages; a program follows no redirect with a change
+            # the router would redirect it, as it does for pages, but a redirect isn't described for programs
             return _refused(path, 404, "no path of the API ends with a slash")
         if method in _SAFE:
             return None

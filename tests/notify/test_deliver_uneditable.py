@@ -39,25 +39,25 @@ def standing(bench: Bench) -> list[str]:
 
 def test_an_edit_is_sent_as_a_reply_without_a_mention(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
-    bench.edit(alert, acknowledged_by="Li")
+    bench.edit(alert, acknowledged_by="ops")
 
     bench.run(seconds=1)
 
     _, reply = bench.slack.messages
     assert (bench.slack.messages[0].ref, False) == (reply.below, reply.broadcast)
-    assert "Li" == getattr(reply.message, "alert").acknowledged_by  # noqa: B009 -- any type of message has arrived
+    assert "ops" == getattr(reply.message, "alert").acknowledged_by  # noqa: B009 -- any type of message has arrived
     assert ["delivered", "delivered", "delivered"] == bench.states()
 
 
 def test_several_edits_are_one_reply_with_the_latest_state(bench: Bench, alert: int) -> None:
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     bench.edit(alert)
-    bench.edit(alert, acknowledged_by="Li")
+    bench.edit(alert, acknowledged_by="ops")
 
     bench.run(seconds=1)
 
     _, reply = bench.slack.messages
-    assert "Li" == getattr(reply.message, "alert").acknowledged_by  # noqa: B009 -- ditto
+    assert "ops" == getattr(reply.message, "alert").acknowledged_by  # noqa: B009 -- ditto
 
 
 def test_the_end_of_an_alert_is_sent_once_as_a_broadcast_reply(bench: Bench, alert: int) -> None:
@@ -101,7 +101,7 @@ def test_changes_of_the_members_of_a_group_are_replies_too(bench: Bench) -> None
     bench.clock.pass_by(days=1)
     bench.slack.outcomes["#ops"] = [TOO_OLD]
     for alert in alerts[:2]:
-        bench.edit(alert, acknowledged_by="Li")
+        bench.edit(alert, acknowledged_by="ops")
     bench.enqueue(alerts[2], Reason.RECOVERED, closed_at=bench.clock.now())
 
     for _ in range(3):
@@ -195,7 +195,7 @@ def test_a_workspace_that_allows_no_edits_gets_every_change_as_a_reply(
     shop = Shop(database, tmp_path, slack, smtp)
 
     shop.reads(50)
-    shop.app.operate_alerts.acknowledge("1", by=Actor(name="Li", via=Via.PAGE))
+    shop.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.PAGE))
     shop.app.deliver_outbox.run()
     shop.reads(500, hours=1)
     shop.reads(5000, hours=1)
@@ -203,8 +203,8 @@ def test_a_workspace_that_allows_no_edits_gets_every_change_as_a_reply(
     (root,) = slack.messages("ops")
     assert root["text"].startswith("🔴 Critical · acme/shop industry")
     assert [
-        ("🔴 acme/shop industry: critical, 50 messages left, acknowledged by Li", None),
-        ("🟡 acme/shop industry: warning, 500 messages left, acknowledged by Li", None),
+        ("🔴 acme/shop industry: critical, 50 messages left, acknowledged by ops", None),
+        ("🟡 acme/shop industry: warning, 500 messages left, acknowledged by ops", None),
         (
             "🟢 Recovered from warning after 2 h: acme/shop industry, 5,000 messages left; the balance is above its "
             "limits again",

@@ -19,7 +19,7 @@ from balancebot.store.backup import find_faults
 from balancebot.store.database import Database
 from balancebot.store.packed_day import Packed
 from balancebot.store.readings import SnapshotRow
-from balancebot.store.tables import hourly_use, packed_hours, packed_snapshots, snapshots
+from balancebot.store.tables import daily_use, hourly_use, packed_hours, packed_snapshots, snapshots
 from balancebot.store.usage import Used, UseRow
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -268,10 +268,10 @@ def test_packed_readings_are_deleted_after_raw_and_packed_hours_become_days_afte
     with with_past.read() as conn:
         assert [(HOUR - 40 * 24) // 24 * 24] == [row.at for row in every_hour(with_past)[:1]]
         after = use_totals.of_hours(conn, since=0, until=HOUR)
-        days = use_totals.of_days(conn, since=0, until=HOUR // 24)
+        days = use_totals.of_rows(conn, daily_use, since=0, until=HOUR // 24)
         first_day = usage.days_of(conn, 1, since=0, until=HOUR // 24)[0]
     for number in (1, 2, 3):
-        assert before[number][2].use == after[number][2].use + days[number][2].use
+        assert before[number][2].use == after[number][2].use + usage.in_categories(days[number])[2].use
     begin = HOUR - 50 * 24
     last = begin // 24 * 24 + 23
     assert (last, sum(hour % 7 for hour in range(begin, last + 1))) == (

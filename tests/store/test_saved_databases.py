@@ -67,12 +67,17 @@ def test_an_upgrade_loses_nothing_and_results_in_the_tables_of_a_new_database(
     new.dispose()
 
 
-def test_pending_messages_are_sent_once_and_sent_ones_are_not_repeated(saved: Database) -> None:
+def upgraded_world(saved: Database, *, later: timedelta = timedelta()) -> World:
+    """Upgrade a database and open it some time after its last cycle."""
     saved.upgrade()
     with saved.read() as conn:
         last = installation.find(conn, installation.LAST_CYCLE)
     assert last is not None
-    world = World(saved, clock=HandClock(last.at + timedelta(minutes=5)))
+    return World(saved, clock=HandClock(last.at + later))
+
+
+def test_pending_messages_are_sent_once_and_sent_ones_are_not_repeated(saved: Database) -> None:
+    world = upgraded_world(saved, later=timedelta(minutes=5))
     for balance in (60, 50):
         world.shows(industry(balance), wallet=LAST)
         world.poll()
@@ -86,14 +91,10 @@ def test_pending_messages_are_sent_once_and_sent_ones_are_not_repeated(saved: Da
 
 
 def test_users_and_their_data_are_preserved(saved: Database) -> None:
-    saved.upgrade()
-    with saved.read() as conn:
-        last = installation.find(conn, installation.LAST_CYCLE)
-    assert last is not None
-    world = World(saved, clock=HandClock(last.at))
+    world = upgraded_world(saved)
     assert ["ada"] == [user.name for user in list_users(saved)]
     assert ["PO-7", ""] == [order.reference for order in reversed(world.app.operate_orders.listed())]
     assert [3_000] == [plan.messages for plan in world.app.planned_sends.standing()]
     assert "Finance orders; tell #ops" in {row.note for row in world.app.edit_thresholds.book().rows}
-    statement = world.app.make_statements.make(last.at.date().replace(day=1))
+    statement = world.app.make_statements.make(world.clock.now().date().replace(day=1))
     assert "shop" in {row.app for row in statement.rows}

@@ -36,7 +36,7 @@ def world(world: World) -> World:
         audit.record_change(
             conn, by, Act.ACKNOWLEDGE, "alert 1", after={"expects_by": FAR.isoformat()}, now=NOW
         )
-        audit.record_change(conn, by, Act.SET_ROLE, "bob", after={"role": "emperor"}, now=NOW)
+        audit.record_change(conn, by, Act.SET_ROLE, "viewer", after={"role": "emperor"}, now=NOW)
         planned_sends.add(
             conn,
             PlannedSend(
